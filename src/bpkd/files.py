@@ -1,0 +1,125 @@
+"""Reading and writing tensors: data, never programs; whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from bpkd.errors import UserError
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors or PyTorch file, by name, on the CPU.
+
+    A PyTorch file may hold them under ``state_dict`` or ``model``.
+
+    Raises:
+        UserError: no such file, or not a file of tensors alone.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of weights; give the path of an existing file")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        if pickled := re.search(r"GLOBAL (\S+)", str(error)):
+            raise UserError(
+                f"{path}: holds Python objects besides tensors ({pickled[1]}), and reading those "
+                "would run code from the file; save its state_dict alone in a new file, with the "
+                "program that wrote it"
+            ) from error
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"{path}: not a readable file of tensors: {reason}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    items = content.items() if isinstance(content, dict) else ()
+    tensors = {key: value for key, value in items if isinstance(value, Tensor)}
+    if not tensors:
+        raise UserError(f"{path}: holds no tensors by name; expected a network's state dict")
+    return tensors
+
+
+def write_tensors(network: nn.Module, path: Path) -> None:
+    """Write a network's state dict as safetensors."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary)
+
+
+def load_tensors(network: nn.Module, path: str | Path) -> None:
+    """Load a file's tensors into a network, every key accounted for.
+
+    Raises:
+        UserError: keys are missing, left over, or of another shape: says how many, and which.
+    """
+    found = read_tensors(path)
+    if problem := key_mismatch(network.state_dict(), found):
+        raise UserError(
+            f"{path}: a checkpoint of another network: {problem}; "
+            "give the checkpoint of this network, or the recipe of that one"
+        )
+    network.load_state_dict(found)
+
+
+def key_mismatch(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """How two state dicts differ in keys and shapes, in one phrase; empty where they agree.
+
+    Example:
+        >>> key_mismatch({"weight": torch.zeros(2, 3)}, {"weight": torch.zeros(5, 3)})
+        '0 of 1 keys missing, 0 unknown, 1 of another shape (weight: [5, 3] for [2, 3])'
+        >>> key_mismatch({"weight": torch.zeros(2)}, {"weight": torch.ones(2)})
+        ''
+    """
+    missing = [key for key in wanted if key not in found]
+    extra = [key for key in found if key not in wanted]
+    shapes = [
+        f"{key}: {list(found[key].shape)} for {list(wanted[key].shape)}"
+        for key in wanted
+        if key in found and found[key].shape != wanted[key].shape
+    ]
+    if not missing and not extra and not shapes:
+        return ""
+    examples = ", ".join([*missing[:1], *extra[:1], *shapes[:1]])
+    return (
+        f"{len(missing)} of {len(wanted)} keys missing, {len(extra)} unknown, "
+        f"{len(shapes)} of another shape ({examples})"
+    )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place when the block ends well.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with replacing(target) as temporary:
+        ...     _ = temporary.write_text("whole")
+        >>> target.read_text(), temporary.exists()
+        ('whole', False)
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path}: cannot be written: {error}; nothing was changed there") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,114 @@
+"""Trained networks from OpenMMLab's MMSegmentation, and back: the same tensors, other names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from bpkd.errors import UserError
+from bpkd.files import key_mismatch, read_tensors
+from bpkd.networks.base import SegNetwork
+from bpkd.networks.layouts import openmmlab_names
+
+_CLASSIFIER = "decode_head.conv_seg.weight"
+
+
+def load_openmmlab(
+    network: SegNetwork, checkpoint: str | Path | Mapping[str, Any], prefix: str | None = None
+) -> None:
+    """Load a network of OpenMMLab's into the network of the same architecture here.
+
+    Every tensor is accounted for: none may be missing, unknown or of another shape. One thing may
+    be left over: the checkpoint's auxiliary head, where the network was built without.
+
+    Args:
+        network: one of the paper's eight, or another on a ResNet of OpenMMLab's kind.
+        checkpoint: a file (.pth or .safetensors; read as tensors, no program in it is run) or a
+            state dict, also under the key ``state_dict``.
+        prefix: what stands before the network's keys, e.g. ``student.``, where a checkpoint holds
+            several networks. None finds it, and takes the one that is no teacher.
+
+    Raises:
+        UserError: the file cannot be read, the network is not in it, or is another: says how many
+            keys, and which.
+
+    Example:
+        >>> from bpkd.networks import hrnet_w18s
+        >>> first, second = hrnet_w18s(3), hrnet_w18s(3)
+        >>> load_openmmlab(second, {"state_dict": to_openmmlab(first)})
+        >>> all((a == b).all() for a, b in zip(first.parameters(), second.parameters()))
+        True
+    """
+    where = "the state dict"
+    if isinstance(checkpoint, str | Path):
+        where, content = str(checkpoint), read_tensors(checkpoint)
+    else:
+        content = dict(checkpoint.get("state_dict", checkpoint))
+    start = _find_prefix(content, where) if prefix is None else prefix
+    found = {key[len(start) :]: value for key, value in content.items() if key.startswith(start)}
+    if network.auxiliary_head is None:
+        found = {k: v for k, v in found.items() if not k.startswith("auxiliary_head.")}
+    names = openmmlab_keys(network)
+    wanted = {names[key]: value for key, value in network.state_dict().items()}
+    if problem := key_mismatch(wanted, found):
+        hint = "build the network that it was saved from, with the same num_classes"
+        if not any(key.startswith("auxiliary_head.") for key in found):
+            hint += "; it has no auxiliary head, so auxiliary=False"
+        raise UserError(f"{where}: a checkpoint of another network: {problem}; {hint}")
+    network.load_state_dict({key: found[name] for key, name in names.items()})
+
+
+def to_openmmlab(network: SegNetwork) -> dict[str, Tensor]:
+    """The network's tensors under OpenMMLab's names: a copy, on the CPU.
+
+    ``torch.save({"state_dict": to_openmmlab(network)}, path)`` writes a checkpoint that
+    MMSegmentation loads into the network of the same architecture.
+
+    Example:
+        >>> from bpkd.networks import pspnet_r18
+        >>> tensors = to_openmmlab(pspnet_r18(19))
+        >>> len(tensors), tensors["decode_head.psp_modules.3.1.conv.weight"].shape
+        (172, torch.Size([128, 512, 1, 1]))
+    """
+    names = openmmlab_keys(network)
+    return {names[k]: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+
+
+def openmmlab_keys(network: SegNetwork) -> dict[str, str]:
+    """Each key of the network's state dict -> OpenMMLab's key of the same tensor."""
+    keys = list(network.state_dict())
+    # timm's networks stand one level deeper here than OpenMMLab's; HRNet is our own.
+    inner = {re.sub(r"^backbone\.(model\.)?", "", k): k for k in keys if k.startswith("backbone.")}
+    backbone = openmmlab_names(inner)
+    names = {key: f"backbone.{backbone[short]}" for short, key in inner.items()}
+    for key in keys:
+        if key not in names:
+            name = key.replace("_head.classifier.", "_head.")
+            # Their pooling is a layer before each convolution, and takes number 0.
+            name = re.sub(r"(psp_modules\.\d+|image_pool)\.", r"\1.1.", name)
+            names[key] = name
+    return names
+
+
+def _find_prefix(content: Mapping[str, Any], where: str) -> str:
+    """What stands before a segmentation network's own keys, e.g. ``module.``."""
+    prefixes = [key.removesuffix(_CLASSIFIER) for key in content if key.endswith(_CLASSIFIER)]
+    if not prefixes:
+        example = ", ".join(list(content)[:3])
+        raise UserError(
+            f"{where}: holds no segmentation network of OpenMMLab's: no {_CLASSIFIER} among its "
+            f"{len(content)} keys (e.g. {example})"
+        )
+    students = [prefix for prefix in prefixes if "teacher" not in prefix]
+    if len(students) == 1:
+        return students[0]
+    if len(prefixes) == 1:
+        return prefixes[0]
+    raise UserError(
+        f"{where}: holds several networks, under {', '.join(map(repr, prefixes))}; "
+        "name one of them as prefix"
+    )
