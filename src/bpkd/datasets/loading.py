@@ -1,0 +1,256 @@
+"""Loaders. Training is counted in iterations, and iteration t is the same however it is reached:
+after a resume, and with any number of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sized
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from bpkd.datasets.transforms import to_float
+from bpkd.errors import UserError
+
+Pair = tuple[Tensor, Tensor]
+Transform = Callable[[Tensor, Tensor], Pair]
+
+
+class SizedDataset(Sized, Protocol):
+    """A data set as this package knows it: image uint8 (3, H, W), labels (H, W)."""
+
+    def __getitem__(self, index: int, /) -> Pair: ...
+
+
+class Draws(Dataset[Pair]):
+    """The samples of a whole training run, in order: item k is the k-th draw.
+
+    Epoch k // n goes through the n samples in an order of its own. Item k is a function of
+    (seed, k) alone: its sample is read and transformed with torch's CPU generator seeded for it.
+    The generator's state is put back afterwards.
+
+    Args:
+        dataset: n pairs of image and labels.
+        transform: function of image and labels.
+        seed: whole number from 0.
+        total: number of draws in the run.
+
+    Raises:
+        UserError: the data set is empty or the seed negative.
+
+    >>> letters = [(torch.tensor(i), torch.tensor(i)) for i in range(3)]
+    >>> draws = Draws(letters, lambda image, labels: (image, labels), seed=0, total=6)
+    >>> [sorted(int(draws[k][0]) for k in epoch) for epoch in ((0, 1, 2), (3, 4, 5))]
+    [[0, 1, 2], [0, 1, 2]]
+    """
+
+    def __init__(self, dataset: SizedDataset, transform: Transform, seed: int, total: int) -> None:
+        if len(dataset) == 0:
+            raise UserError("the training data set is empty: there is nothing to draw")
+        _whole("seed", seed, least=0)
+        self.dataset, self.transform, self.seed, self.total = dataset, transform, seed, total
+        self._epoch, self._order = -1, [0]
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, k: int) -> Pair:
+        if not 0 <= k < self.total:
+            raise IndexError(f"draw {k} of {self.total}")
+        epoch, place = divmod(k, len(self.dataset))
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(_mixed(self.seed, 0, epoch))
+            self._order = torch.randperm(len(self.dataset), generator=generator).tolist()
+            self._epoch = epoch
+        with torch.random.fork_rng(devices=[]):
+            # Not torch.manual_seed: that would seed the GPU too, and nothing would undo it.
+            torch.default_generator.manual_seed(_mixed(self.seed, 1, k))
+            return self.transform(*self.dataset[self._order[place]])
+
+
+def train_loader(
+    dataset: SizedDataset,
+    transform: Transform,
+    *,
+    seed: int,
+    batch_size: int,
+    iterations: int,
+    start: int = 0,
+    workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader[Pair]:
+    """Batches of transformed samples for iterations ``start`` to ``iterations - 1``.
+
+    Iteration t of process r holds the draws from (t * world_size + r) * batch_size on, so every
+    process has samples of its own. Each ``iter()`` begins at ``start``; ``len()`` is always
+    ``iterations``, the length of the whole run.
+
+    Args:
+        dataset: pairs of image and labels.
+        transform: brings a pair to a fixed size, see
+            :func:`~bpkd.datasets.transforms.training_transform`.
+        seed: whole number from 0.
+        batch_size: samples a process and iteration.
+        iterations: length of the whole run.
+        start: first iteration, above 0 in a run that is resumed.
+        workers: processes that read; 0 reads in this one.
+        rank: number of this training process.
+        world_size: number of training processes.
+
+    Raises:
+        UserError: a number is out of its range, or, on iteration, a sample cannot be read.
+
+    >>> letters = [(torch.tensor(i), torch.tensor(i)) for i in range(4)]
+    >>> def loader(start):
+    ...     return train_loader(letters, lambda image, labels: (image, labels), seed=0,
+    ...                         batch_size=2, iterations=5, start=start)
+    >>> whole, resumed = list(loader(0)), list(loader(3))
+    >>> len(whole), len(resumed), len(loader(3))
+    (5, 2, 5)
+    >>> bool((resumed[0][0] == whole[3][0]).all())
+    True
+    """
+    _whole("batch_size", batch_size, least=1)
+    _whole("iterations", iterations, least=1)
+    _whole("start", start, least=0, most=iterations)
+    _check_processes(workers, rank, world_size)
+    draws = Draws(dataset, transform, seed, iterations * batch_size * world_size)
+    batches = _Batches(batch_size, iterations, start, rank, world_size)
+    return _loader(draws, workers, batch_sampler=batches)
+
+
+def eval_loader(
+    dataset: SizedDataset,
+    *,
+    batch_size: int = 1,
+    workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader[Pair]:
+    """Every sample once over all processes: process r has the samples r, r + world_size, ...
+
+    Images come as float32 in [0, 1]. No sample is repeated to fill a batch or to give every
+    process as many.
+
+    Args:
+        dataset: pairs of image and labels.
+        batch_size: samples in a batch; above 1 the images must have one size.
+        workers: processes that read; 0 reads in this one.
+        rank: number of this process.
+        world_size: number of processes.
+
+    Raises:
+        UserError: a number is out of its range, or, on iteration, a sample cannot be read or the
+            images of a batch differ in size.
+
+    >>> pair = torch.zeros(3, 1, 1), torch.zeros(1, 1)
+    >>> [len(labels) for _, labels in eval_loader([pair] * 5, batch_size=2)]
+    [2, 2, 1]
+    """
+    _whole("batch_size", batch_size, least=1)
+    _check_processes(workers, rank, world_size)
+    indices = range(rank, len(dataset), world_size)
+    return _loader(_Floats(dataset), workers, batch_size=batch_size, sampler=indices)
+
+
+class _Batches:
+    """Numbers of the draws in each batch; see train_loader."""
+
+    def __init__(
+        self, batch_size: int, iterations: int, start: int, rank: int, world_size: int
+    ) -> None:
+        self.batch_size, self.iterations, self.start = batch_size, iterations, start
+        self.rank, self.world_size = rank, world_size
+
+    def __len__(self) -> int:
+        return self.iterations
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for t in range(self.start, self.iterations):
+            first = (t * self.world_size + self.rank) * self.batch_size
+            yield list(range(first, first + self.batch_size))
+
+
+class _Floats(Dataset[Pair]):
+    def __init__(self, dataset: SizedDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> Pair:
+        image, labels = self.dataset[index]
+        return to_float(image), labels
+
+
+class _Batched(Dataset[Any]):
+    """Makes whole batches, and hands a UserError over as a value.
+
+    Raised in a worker, it would reach this process with the worker's traceback for a message.
+    """
+
+    def __init__(self, dataset: Dataset[Pair]) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, indices: list[int]) -> Pair | UserError:
+        try:
+            return _collate([self.dataset[index] for index in indices])
+        except UserError as error:
+            return error
+
+
+class _Loader(DataLoader[Any]):
+    """Raises here the errors that _Batched hands over."""
+
+    def __iter__(self) -> Iterator[Pair]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, UserError):
+                # Not `raise batch`: the local name and the traceback would hold each other, and
+                # workers that only the garbage collector reaches take 5 seconds to end.
+                raise UserError(str(batch))
+            yield batch
+
+
+def _loader(dataset: Dataset[Pair], workers: int, **which: Any) -> DataLoader[Pair]:
+    return _Loader(
+        _Batched(dataset),
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=workers > 0,
+        # Without its own generator, each iter() would move the global one, which dropout uses.
+        generator=torch.Generator(),
+        **which,
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _collate(pairs: list[Pair]) -> Pair:
+    sizes = sorted({tuple(image.shape) for image, _ in pairs})
+    if len(sizes) > 1:
+        raise UserError(
+            f"images of the shapes {sizes[0]} and {sizes[-1]} cannot share a batch: set batch_size "
+            "to 1, or crop them to one size"
+        )
+    images, labels = default_collate(pairs)
+    return images, labels
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed out of several numbers, with no pattern from one set of numbers to the next."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+def _check_processes(workers: int, rank: int, world_size: int) -> None:
+    _whole("workers", workers, least=0)
+    _whole("world_size", world_size, least=1)
+    _whole("rank", rank, least=0, most=world_size - 1)
+
+
+def _whole(name: str, value: int, least: int, most: int | None = None) -> None:
+    if not isinstance(value, int) or value < least or (most is not None and value > most):
+        bounds = f"from {least}" + ("" if most is None else f" to {most}")
+        raise UserError(f"{name} {value!r}: expected a whole number {bounds}")

@@ -1,0 +1,1 @@
+"""How the embedded scenes are painted; `bpkd.datasets.scenes` is what one uses."""
