@@ -1,0 +1,132 @@
+"""Time and memory of boundary extraction: the one-hot procedure against bpkd.boundary.
+
+    python -m benchmarks.boundary [--device cuda] [--classes 19] [--kernels 5 7] [--repeats 3]
+
+One thread on a CPU. Both sides run in turn, in one process, on the same labels; each number is
+the median. Peak memory is what the procedure allocates beside its input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.onehot import edge_masks_onehot
+from bpkd.boundary import edge_masks, trimap_bands
+
+Procedure = Callable[[], object]
+
+IMAGES, SIDE, MASK_SIDE = 4, 512, 64
+#: Classes, and the coarse cells of their blobs: 11 to 12 % of the pixels see another label
+#: within two pixels, as in street scenes.
+BLOBS = {19: 5, 150: 3}
+
+
+def blobby_labels(num_classes: int, cells: int, seed: int = 0) -> Tensor:
+    """Label maps (4, 512, 512) of smooth regions: the argmax of an upsampled coarse noise."""
+    generator = torch.Generator().manual_seed(seed)
+    images = []
+    for _ in range(IMAGES):
+        logits = torch.rand(1, num_classes, cells, cells, generator=generator)
+        images.append(F.interpolate(logits, size=(SIDE, SIDE), mode="bicubic").argmax(1))
+    return torch.cat(images)
+
+
+def median_milliseconds(
+    procedures: Mapping[str, Procedure], repeats: int, device: str
+) -> dict[str, float]:
+    """The median time of each procedure; they take turns."""
+    times: dict[str, list[float]] = {name: [] for name in procedures}
+    for _ in range(repeats):
+        for name, procedure in procedures.items():
+            _synchronize(device)
+            start = time.perf_counter()
+            procedure()
+            _synchronize(device)
+            times[name].append(1000 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def peak_megabytes(procedure: Procedure, device: str) -> float:
+    """Most memory that the procedure holds at once beside what was there before, in MiB."""
+    if device == "cuda":
+        _synchronize(device)
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        procedure()
+        _synchronize(device)
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    # The profiler sees every allocation, those inside an operator too.
+    with torch.profiler.profile(profile_memory=True) as profiler:
+        procedure()
+    results = profiler.profiler.kineto_results
+    events = [event for event in results.events() if event.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak / 2**20
+
+
+def _synchronize(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def edge_mask_cases(
+    classes: Sequence[int], kernel_sizes: Sequence[int], device: str
+) -> Iterator[tuple[str, dict[str, Procedure]]]:
+    """Name of each case, and its two procedures: the reference first, then ours."""
+    for num_classes in classes:
+        labels = blobby_labels(num_classes, BLOBS[num_classes]).to(device)
+        near = float(trimap_bands(labels, 2).float().mean())
+        for kernel_size in kernel_sizes:
+            arguments = (labels, num_classes, kernel_size, (MASK_SIDE, MASK_SIDE))
+            yield (
+                f"{num_classes} classes, {near:.0%} near edges, kernel {kernel_size}",
+                {
+                    "one-hot": partial(edge_masks_onehot, *arguments),
+                    "bpkd": partial(edge_masks, *arguments),
+                },
+            )
+
+
+def print_case(case: str, procedures: dict[str, Procedure], repeats: int, device: str) -> None:
+    """Measure two procedures and print a line: time of each, memory of each, their ratios."""
+    reference, ours = procedures
+    # Memory comes first: its run is the warm-up of the times.
+    memory = {name: peak_megabytes(run, device) for name, run in procedures.items()}
+    times = median_milliseconds(procedures, repeats, device)
+    line = f"{case:40}"
+    for values, unit in ((times, "ms"), (memory, "MiB")):
+        line += (
+            f" | {reference} {values[reference]:9,.1f} {unit}, {ours} {values[ours]:7,.1f} {unit}"
+        )
+        line += f", {values[reference] / values[ours]:6,.1f} x"
+    print(line, flush=True)
+
+
+def main() -> None:
+    """Measure, and print one line a case."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--classes", type=int, nargs="+", choices=tuple(BLOBS), default=(19, 150))
+    parser.add_argument("--kernels", type=int, nargs="+", default=(3, 5, 7, 15))
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"Edge masks of {IMAGES} label maps of {SIDE} x {SIDE}, {options.device}")
+    cases = edge_mask_cases(options.classes, options.kernels, options.device)
+    for case, procedures in cases:
+        print_case(case, procedures, options.repeats, options.device)
+
+
+if __name__ == "__main__":
+    main()

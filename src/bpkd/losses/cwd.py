@@ -1,0 +1,110 @@
+"""CWD: each class's map, as a distribution over pixels, follows the teacher's.
+
+Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021, equation 5.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpkd.losses.common import full_precision, labelled_pixels, like_student
+from bpkd.losses.features import channel_adapter, feature_maps
+from bpkd.networks.base import SegOutput
+
+# Far below any logit, yet finite: its softmax is 0 and differences of it are not nan.
+_NOWHERE = -1e4
+
+
+def cwd(
+    student: Tensor, teacher: Tensor, temperature: float = 4.0, valid: Tensor | None = None
+) -> Tensor:
+    """T² / (N C) Σ_n Σ_c KL(softmax over pixels of teacher / T ‖ the same of student).
+
+    Args:
+        student: maps (N, C, h, w).
+        teacher: maps of the same shape; no gradient flows to them.
+        temperature: T > 0.
+        valid: (N, 1, h, w) booleans, the pixels that count; None for all.
+
+    Returns:
+        A scalar >= 0.
+
+    Example:
+        >>> import torch
+        >>> teacher = torch.tensor([0.75, 0.25]).log().view(1, 1, 1, 2)
+        >>> student = torch.zeros(1, 1, 1, 2)  # KL = 0.75 log 1.5 + 0.25 log 0.5 = 0.1308
+        >>> round(cwd(student, teacher, temperature=1.0).item(), 4)
+        0.1308
+    """
+    n, channels = student.shape[:2]
+    student, teacher = student / temperature, teacher.detach() / temperature
+    if valid is not None:
+        student = student.masked_fill(~valid, _NOWHERE)
+        teacher = teacher.masked_fill(~valid, _NOWHERE)
+    log_q = F.log_softmax(student.flatten(2), dim=2)
+    log_p = F.log_softmax(teacher.flatten(2), dim=2)
+    divergence = F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+    return temperature**2 / (n * channels) * divergence
+
+
+class CWD(nn.Module):
+    """:func:`cwd` on the networks' logits.
+
+    Args:
+        temperature: T > 0. CIRKD's recipes use 4 with weight 3, MMRazor's 1 with weight 5.
+        ignore_index: label of pixels that are left out; None keeps them, as published code does.
+    """
+
+    weights: ClassVar[dict[str, float]] = {"cwd": 3.0}
+
+    def __init__(self, temperature: float = 4.0, ignore_index: int | None = 255) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.ignore_index = ignore_index
+
+    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+        """Outputs of both networks and labels (N, H, W) -> the term ``cwd``."""
+        logits = full_precision(student.logits)
+        target = like_student(full_precision(teacher.logits), logits)
+        valid = labelled_pixels(labels, logits, self.ignore_index)
+        return {"cwd": cwd(logits, target, self.temperature, valid)}
+
+
+class CWDFeatures(nn.Module):
+    """:func:`cwd` on feature maps, with a learnt 1x1 convolution where their channels differ.
+
+    CIRKD's code divides by the student's channels and not by the teacher's, which are compared:
+    its weight 50 is 50 * teacher_channels / student_channels here.
+
+    Args:
+        student_channels: channels of the student's features.
+        teacher_channels: channels of the teacher's features.
+        temperature: T > 0.
+        feature: name of the features.
+        ignore_index: label of pixels that are left out; None keeps them, as published code does.
+    """
+
+    weights: ClassVar[dict[str, float]] = {"cwd_features": 50.0}
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        temperature: float = 4.0,
+        feature: str = "head",
+        ignore_index: int | None = 255,
+    ) -> None:
+        super().__init__()
+        self.adapter = channel_adapter(student_channels, teacher_channels)
+        self.temperature = temperature
+        self.feature = feature
+        self.ignore_index = ignore_index
+
+    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+        """Outputs of both networks and labels (N, H, W) -> the term ``cwd_features``."""
+        maps, target = feature_maps(student, teacher, self.feature)
+        valid = labelled_pixels(labels, maps, self.ignore_index)
+        return {"cwd_features": cwd(self.adapter(maps), target, self.temperature, valid)}

@@ -1,0 +1,1 @@
+"""Measures of a segmentation: over whole images, and near the outlines alone."""
