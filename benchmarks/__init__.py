@@ -1,1 +1,1 @@
-"""What things cost, side by side in one run."""
+"""Speed and memory, as ratios to the plain way."""

@@ -68,8 +68,10 @@ def edge_masks(
     codes = F.pad(codes, [kernel_size // 2] * 4, value=ignored)
     counts = pixels.new_zeros((labels.shape[0], num_classes, *size), dtype=torch.int32)
     for classes in torch.split(values[values != ignore_index], 63):  # 63 bits of an int64
-        words = _classes_in_window(codes, classes - lowest, highest - lowest + 1, kernel_size)
-        _count(counts, words.flatten().index_select(0, pixels), cells, classes)
+        bit = 1 << torch.arange(len(classes), device=codes.device)
+        bits = bit.new_zeros(highest - lowest + 1).index_copy_(0, classes - lowest, bit)
+        bits = bits.int() if len(classes) < 32 else bits  # shorter words, faster passes
+        _count(counts, _bits_in_window(codes, bits, kernel_size, pixels), cells, classes)
     heights, widths = map(_block_lengths, labels.shape[1:], size)
     return counts.float().div_((heights[:, None] * widths).to(counts.device))
 
@@ -156,14 +158,13 @@ def _mixed(codes: Tensor, kernel_size: int) -> Tensor:
     return lowest != highest
 
 
-def _classes_in_window(padded: Tensor, classes: Tensor, num_codes: int, kernel_size: int) -> Tensor:
-    """Words whose bit i says that ``classes[i]`` is one of the codes in the window."""
-    dtype = torch.int32 if len(classes) < 32 else torch.int64
-    bits = torch.arange(len(classes), dtype=dtype, device=padded.device)
-    table = bits.new_zeros(num_codes)
-    table[classes] = 1 << bits
-    words = table.index_select(0, padded.flatten().int()).view_as(padded)
-    return _window(words, kernel_size, torch.bitwise_or)
+def _bits_in_window(padded: Tensor, bits: Tensor, kernel_size: int, pixels: Tensor) -> Tensor:
+    """Or of ``bits[code]`` over the window of each listed pixel: (P,) words."""
+    # One expression: no name keeps a map of words alive while the window passes over it.
+    words = _window(
+        bits.index_select(0, padded.flatten().int()).view_as(padded), kernel_size, torch.bitwise_or
+    )
+    return words.flatten().index_select(0, pixels)
 
 
 def _pixels_and_cells(
@@ -175,15 +176,15 @@ def _pixels_and_cells(
     """
     height, width = mixed.shape[1:]
     pixels = mixed.flatten().nonzero().squeeze(1)
-    lines = pixels // width
-    x, y, image = pixels - lines * width, lines % height, lines // height
+    y, x = pixels // width % height, pixels % width
+    first_cells = pixels // (height * width) * (num_classes * size[0] * size[1])
     found = []
     for rows, columns in product(_blocks_at(height, size[0]), _blocks_at(width, size[1])):
         row = rows.to(pixels.device).index_select(0, y)
         column = columns.to(pixels.device).index_select(0, x)
         inside = ((row >= 0) & (column >= 0)).nonzero().squeeze(1)
-        cells = (image * (num_classes * size[0]) + row) * size[1] + column
-        found.append((pixels.index_select(0, inside), cells.index_select(0, inside)))
+        cells = (first_cells + row * size[1] + column).index_select(0, inside)
+        found.append((pixels.index_select(0, inside), cells))
     pixels, cells = map(torch.cat, zip(*found, strict=True))
     return pixels, cells
 

@@ -57,7 +57,7 @@ class TrimapIoU(Metric):
         valid = check_maps(prediction, labels, self.num_classes, self.ignore_index)
         bands = [trimap_bands(labels, width) & valid for width in self.widths]
         self.matrices = self.matrices + torch.stack(
-            [confusion_matrix(prediction[band], labels[band], self.num_classes) for band in bands]
+            [confusion_matrix(prediction, labels, self.num_classes, band) for band in bands]
         )
 
     def compute(self) -> dict[str, Tensor]:
@@ -117,12 +117,13 @@ class BoundaryIoU(Metric):
         d = boundary_distance(labels.shape[1], labels.shape[2], self.dilation_ratio)
         true = mask_boundary(labels, d) & valid
         predicted = mask_boundary(prediction, d) & valid
-        both = labels[true & predicted & (labels == prediction)]
-        self.intersections = self.intersections + self._count(both)
-        self.sums = self.sums + self._count(labels[true]) + self._count(prediction[predicted])
+        both = self._count(labels, true & predicted & (labels == prediction))
+        self.intersections = self.intersections + both
+        self.sums = self.sums + self._count(labels, true) + self._count(prediction, predicted)
 
-    def _count(self, classes: Tensor) -> Tensor:
-        return torch.bincount(classes, minlength=self.num_classes)
+    def _count(self, classes: Tensor, where: Tensor) -> Tensor:
+        counted = torch.where(where, classes.long(), self.num_classes)  # one more bin, dropped
+        return torch.bincount(counted.flatten(), minlength=self.num_classes + 1)[:-1]
 
     def compute(self) -> dict[str, Tensor]:
         """``boundary_mIoU`` (scalar) and ``boundary_IoU`` ((C,), nan if absent), float64."""

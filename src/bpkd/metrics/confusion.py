@@ -10,24 +10,27 @@ from bpkd.boundary import check_shape, check_values
 from bpkd.errors import UserError
 
 
-def confusion_matrix(prediction: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+def confusion_matrix(prediction: Tensor, labels: Tensor, num_classes: int, where: Tensor) -> Tensor:
     """Count the pixels of each pair of classes.
 
     Args:
-        prediction: (P,) predicted classes, integers in 0 .. num_classes - 1.
-        labels: (P,) true classes, integers in the same range, no ignored pixels.
-        num_classes: number of classes C.
+        prediction: (N, H, W) predicted classes, integers.
+        labels: (N, H, W) true classes, integers.
+        num_classes: number of classes C; both maps are in 0 .. C - 1 where they count.
+        where: (N, H, W) bool, the pixels that count.
 
     Returns:
         (C, C) int64: row = true class, column = predicted class.
 
     Example:
-        >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2).tolist()
+        >>> prediction, labels = torch.tensor([[[0, 1, 1, 1]]]), torch.tensor([[[0, 0, 1, 255]]])
+        >>> confusion_matrix(prediction, labels, 2, labels != 255).tolist()
         [[1, 1], [0, 1]]
     """
-    pairs = labels.long() * num_classes + prediction
-    counts = torch.bincount(pairs, minlength=num_classes * num_classes)
-    return counts.view(num_classes, num_classes)
+    rest = num_classes * num_classes  # one more bin, for the pixels that do not count
+    pairs = torch.where(where, labels.long() * num_classes + prediction, rest)
+    counts = torch.bincount(pairs.flatten(), minlength=rest + 1)
+    return counts[:rest].view(num_classes, num_classes)
 
 
 def iou_per_class(matrix: Tensor) -> Tensor:
@@ -67,9 +70,9 @@ def check_maps(prediction: Tensor, labels: Tensor, num_classes: int, ignore_inde
             f"{tuple(labels.shape)}; resize the logits to the labels before the argmax"
         )
     valid = labels.long() != ignore_index  # long: as bytes, 255 would equal -1
-    if valid.any():
-        for name, values in (("labels", labels[valid]), ("prediction", prediction[valid])):
-            check_values(torch.stack(torch.aminmax(values)), num_classes, None, name)
+    for name, values in (("labels", labels), ("prediction", prediction)):
+        extremes = torch.aminmax(torch.where(valid, values, 0))
+        check_values(torch.stack(extremes), num_classes, None, name)
     return valid
 
 
@@ -108,7 +111,7 @@ class ConfusionMatrix(Metric):
     def update(self, prediction: Tensor, labels: Tensor) -> None:
         """Count one batch: prediction and labels, both (N, H, W) integers."""
         valid = check_maps(prediction, labels, self.num_classes, self.ignore_index)
-        counts = confusion_matrix(prediction[valid], labels[valid], self.num_classes)
+        counts = confusion_matrix(prediction, labels, self.num_classes, valid)
         self.matrix = self.matrix + counts
 
     def compute(self) -> dict[str, Tensor]:
