@@ -1,0 +1,121 @@
+"""CIRKD, the mini-batch term: how pixels of different images relate follows the teacher.
+
+Yang et al., Cross-Image Relational Knowledge Distillation for Semantic Segmentation, CVPR 2022.
+The terms with a memory: :mod:`bpkd.losses.cirkd_memory`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpkd.errors import UserError
+from bpkd.losses.common import labelled_pixels
+from bpkd.losses.features import average_pool, feature_maps, gathered
+from bpkd.networks.base import SegOutput
+
+# Far below any similarity, yet finite: its softmax is 0 and differences of it are not nan.
+_NOWHERE = -1e4
+
+
+def cirkd_mini_batch(
+    student: Tensor,
+    teacher: Tensor,
+    temperature: float = 0.1,
+    valid: Tensor | None = None,
+    images: slice | None = None,
+) -> Tensor:
+    """1 / N² Σ_ij mean over pixels of i of KL(softmax over pixels of j of teacher ‖ of student).
+
+    What the softmax takes is the cosine of both pixels' features over the temperature; i = j is
+    included.
+
+    Args:
+        student: feature maps (N, D, h, w).
+        teacher: feature maps (N, D', h, w); no gradient flows to them.
+        temperature: above 0.
+        valid: (N, 1, h, w) booleans, the pixels that count; None for all.
+        images: the images that i runs over; None for all.
+
+    Returns:
+        A scalar >= 0. Its memory grows with (N h w)².
+
+    Example:
+        >>> import torch
+        >>> student = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])  # two pixels at right angles
+        >>> teacher = torch.ones(1, 2, 1, 2)  # KL(1/2, 1/2 ‖ e/(e+1), 1/(e+1)) = 0.1201
+        >>> round(cirkd_mini_batch(student, teacher, temperature=1.0).item(), 4)
+        0.1201
+    """
+    ours = F.normalize(student, dim=1).flatten(2)
+    theirs = F.normalize(teacher.detach(), dim=1).flatten(2)
+    n, _, pixels = ours.shape
+    counted = ours.new_ones(n, pixels) if valid is None else valid.flatten(1).to(ours.dtype)
+    total, rows = ours.new_zeros(()), range(n)[images or slice(None)]
+    for i in rows:
+        log_q = _log_relations(ours, i, counted, temperature)
+        log_p = _log_relations(theirs, i, counted, temperature)
+        divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=(0, 2))
+        total = total + (divergence * counted[i]).sum() / counted[i].sum().clamp(min=1)
+    return total / (len(rows) * n)
+
+
+def _log_relations(maps: Tensor, i: int, counted: Tensor, temperature: float) -> Tensor:
+    """Log-softmax (N, pixels of i, pixels of j) of image i's similarities to each image j."""
+    similarities = maps[i].T @ maps / temperature
+    return F.log_softmax(similarities.masked_fill(counted[:, None] == 0, _NOWHERE), dim=2)
+
+
+class CIRKDMiniBatch(nn.Module):
+    """:func:`cirkd_mini_batch` on feature maps, which may differ in channels.
+
+    Args:
+        temperature: of the similarities, above 0.
+        pool: side of the blocks that are averaged first, in pixels; 1 for none. The authors'
+            code takes 2 for SegFormer, and 4 for maps of 256x256 and more.
+        across_processes: compare with the images of all processes; the authors' code does not.
+        feature: name of the features.
+        ignore_index: label of pixels that are left out; None keeps them, as published code does.
+    """
+
+    weights: ClassVar[dict[str, float]] = {"mini_batch": 1.0}
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        pool: int = 1,
+        across_processes: bool = False,
+        feature: str = "head",
+        ignore_index: int | None = 255,
+    ) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.pool = pool
+        self.across_processes = across_processes
+        self.feature = feature
+        self.ignore_index = ignore_index
+
+    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+        """Outputs of both networks and labels (N, H, W) -> the term ``mini_batch``.
+
+        Raises:
+            UserError: there is only one image.
+        """
+        maps, target = feature_maps(student, teacher, self.feature)
+        valid = labelled_pixels(labels, maps, self.ignore_index)
+        target, _ = average_pool(target, self.pool, valid)
+        maps, valid = average_pool(maps, self.pool, valid)
+        n, first = len(maps), 0
+        if self.across_processes and dist.is_available() and dist.is_initialized():
+            maps, target, first = gathered(maps), gathered(target), dist.get_rank() * n
+            valid = valid if valid is None else gathered(valid.byte()).bool()
+        if len(maps) < 2:
+            raise UserError(
+                "CIRKDMiniBatch relates images to each other and got one: "
+                "train with a batch_size of 2 or more on each process"
+            )
+        images = slice(first, first + n)
+        return {"mini_batch": cirkd_mini_batch(maps, target, self.temperature, valid, images)}

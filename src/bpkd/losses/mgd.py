@@ -1,0 +1,88 @@
+"""MGD: from features with random holes the student generates the teacher's whole ones.
+
+Yang et al., Masked Generative Distillation, ECCV 2022, equations 2 to 5.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bpkd.errors import UserError
+from bpkd.losses.common import labelled_pixels
+from bpkd.losses.features import feature_maps
+from bpkd.networks.base import SegOutput
+
+
+def mgd(generated: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Squared difference summed over channels and pixels, mean over images.
+
+    Args:
+        generated: feature maps (N, D, h, w) that the student's generator made.
+        teacher: feature maps of the same shape; no gradient flows to them.
+        valid: (N, 1, h, w) booleans, the pixels that count; None for all.
+
+    Returns:
+        A scalar >= 0.
+
+    Example:
+        >>> mgd(torch.tensor([[[[1.0, 2.0]]]]), torch.zeros(1, 1, 1, 2)).item()
+        5.0
+    """
+    squares = (generated - teacher.detach()).square()
+    if valid is not None:
+        squares = squares * valid
+    return squares.sum() / len(generated)
+
+
+class MGD(nn.Module):
+    """:func:`mgd`, with the generator: two 3x3 convolutions with a ReLU between.
+
+    Random pixels of the student's features are set to 0 first (by torch's global generator), all
+    channels of a pixel together. A student that equals its teacher is not at 0. The weight and
+    the share are the paper's for segmentation.
+
+    Args:
+        student_channels: channels of the student's features.
+        teacher_channels: channels of the teacher's features.
+        masked: share of pixels that are set to 0, in [0, 1].
+        feature: name of the features.
+        ignore_index: label of pixels that are left out; None keeps them, as published code does.
+    """
+
+    weights: ClassVar[dict[str, float]] = {"mgd": 2e-5}
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        masked: float = 0.75,
+        feature: str = "head",
+        ignore_index: int | None = 255,
+    ) -> None:
+        super().__init__()
+        if not 0 <= masked <= 1:
+            raise UserError(f"MGD: masked is a share of pixels in [0, 1], got {masked}")
+        self.adapter: nn.Module = nn.Identity()
+        if student_channels != teacher_channels:
+            self.adapter = nn.Conv2d(student_channels, teacher_channels, kernel_size=1)
+        self.generator = nn.Sequential(
+            nn.Conv2d(teacher_channels, teacher_channels, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(teacher_channels, teacher_channels, kernel_size=3, padding=1),
+        )
+        self.masked = masked
+        self.feature = feature
+        self.ignore_index = ignore_index
+
+    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+        """Outputs of both networks and labels (N, H, W) -> the term ``mgd``."""
+        maps, target = feature_maps(student, teacher, self.feature)
+        valid = labelled_pixels(labels, maps, self.ignore_index)
+        n, _, h, w = maps.shape
+        kept = torch.rand(n, 1, h, w, device=maps.device) >= self.masked
+        # The generator looks at neighbours: what is ignored must not reach it either.
+        kept = kept if valid is None else kept & valid
+        return {"mgd": mgd(self.generator(self.adapter(maps) * kept), target, valid)}
