@@ -1,4 +1,4 @@
-"""Time and memory of boundary extraction: the one-hot procedure against bpkd.boundary.
+"""Time and memory of boundary extraction against the one-hot procedure, of BPKD against CWD.
 
     python -m benchmarks.boundary [--device cuda] [--classes 19] [--kernels 5 7] [--repeats 3]
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from benchmarks.onehot import edge_masks_onehot
 from bpkd.boundary import edge_masks, trimap_bands
+from bpkd.losses.bpkd import body_loss, edge_loss
 
 Procedure = Callable[[], object]
 
@@ -98,6 +99,35 @@ def edge_mask_cases(
             )
 
 
+def loss_cases(classes: Sequence[int], device: str) -> Iterator[tuple[str, dict[str, Procedure]]]:
+    """Plain CWD, and both terms of BPKD given its masks: forward and backward."""
+    for num_classes in classes:
+        labels = blobby_labels(num_classes, BLOBS[num_classes]).to(device)
+        masks = edge_masks(labels, num_classes, 7, (MASK_SIDE, MASK_SIDE))
+        generator = torch.Generator().manual_seed(0)
+        shape = (2, IMAGES, num_classes, MASK_SIDE, MASK_SIDE)
+        student, teacher = torch.randn(shape, generator=generator).to(device)
+        student.requires_grad_()
+        yield f"{num_classes} classes, CWD against BPKD", {"cwd": partial(backward_cwd, student, teacher)} | {
+            "bpkd": partial(backward_bpkd, student, teacher, masks)
+        }
+
+
+def backward_cwd(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+    """The gradient of CWD, written down the plain way."""
+    log_q = F.log_softmax(student.flatten(2) / temperature, dim=2)
+    log_p = F.log_softmax(teacher.flatten(2) / temperature, dim=2)
+    loss = F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+    loss = temperature**2 / (student.shape[0] * student.shape[1]) * loss
+    return torch.autograd.grad(loss, student)[0]
+
+
+def backward_bpkd(student: Tensor, teacher: Tensor, masks: Tensor) -> Tensor:
+    """The gradient of both terms of BPKD as they are defined, given the masks."""
+    loss = edge_loss(student, teacher, masks) + body_loss(student, teacher, masks)
+    return torch.autograd.grad(loss, student)[0]
+
+
 def print_case(case: str, procedures: dict[str, Procedure], repeats: int, device: str) -> None:
     """Measure two procedures and print a line: time of each, memory of each, their ratios."""
     reference, ours = procedures
@@ -123,9 +153,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f"Edge masks of {IMAGES} label maps of {SIDE} x {SIDE}, {options.device}")
-    cases = edge_mask_cases(options.classes, options.kernels, options.device)
-    for case, procedures in cases:
+    for case, procedures in edge_mask_cases(options.classes, options.kernels, options.device):
         print_case(case, procedures, options.repeats, options.device)
+    print(f"Losses of logits at stride 8, forward and backward, {options.device}")
+    for case, procedures in loss_cases(options.classes, options.device):
+        print_case(case, procedures, max(options.repeats, 15), options.device)
 
 
 if __name__ == "__main__":

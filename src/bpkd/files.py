@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
+
+# What the two readers meet damaged files with.
+_UNREADABLE = (
+    safetensors.SafetensorError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+)
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -33,7 +43,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except _UNREADABLE as error:
         if pickled := re.search(r"GLOBAL (\S+)", str(error)):
             raise UserError(
                 f"{path}: holds Python objects besides tensors ({pickled[1]}), and reading those "
@@ -65,7 +75,11 @@ def load_tensors(network: nn.Module, path: str | Path) -> None:
     Raises:
         UserError: keys are missing, left over, or of another shape: says how many, and which.
     """
-    found = read_tensors(path)
+    load_into(network, read_tensors(path), path)
+
+
+def load_into(network: nn.Module, found: dict[str, Tensor], path: str | Path) -> None:
+    """Load tensors by name, as :func:`load_tensors`; ``path`` is for the message."""
     if problem := key_mismatch(network.state_dict(), found):
         raise UserError(
             f"{path}: a checkpoint of another network: {problem}; "
@@ -114,12 +128,16 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the folder cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
     except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path}: cannot be written: {error}; nothing was changed there") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"{path}: cannot be written: {reason}; nothing was changed there"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.boundary import edge_masks
 from bpkd.errors import UserError
 from bpkd.losses.common import full_precision, labelled_pixels, like_student
 from bpkd.losses.cwd import cwd
+from bpkd.losses.divergence import kl_divergence
 from bpkd.networks.base import SegOutput, resize
 
 
@@ -46,7 +46,7 @@ def pixel_weights(
     shares = torch.where(present, class_weights / totals.clamp(min=1e-12), 0.0)
     if average:
         shares = shares / present.sum().clamp(min=1)
-    return torch.einsum("nchw,c->nhw", masks, shares)
+    return (masks * shares.view(-1, 1, 1)).sum(dim=1)
 
 
 def edge_loss(
@@ -64,8 +64,7 @@ def edge_loss(
     """T² Σ_c α_c / n_c Σ_i φ_i M_ci, with φ the KL divergence of each pixel's classes.
 
     The filtered logits Z M are zero, not minus infinity: every class stays in the softmax.
-    Only pixels with a weight are looked at, and no tensor is repeated over classes: see
-    :func:`pixel_weights`.
+    No tensor is repeated over classes: see :func:`pixel_weights`.
 
     Args:
         student: logits (N, C, h, w).
@@ -92,16 +91,11 @@ def edge_loss(
     if not post_mask:
         counted = torch.ones_like(masks) if valid is None else valid.to(masks).expand_as(masks)
     weights = pixel_weights(counted, class_weights, average)
-    where = weights.nonzero(as_tuple=True)
-    n, rows, columns = where
-    z_s, z_t = student[n, :, rows, columns], teacher.detach()[n, :, rows, columns]
+    kept: float | Tensor = 1 / temperature
     if pre_mask:
-        kept = masks[n, :, rows, columns]
-        z_s, z_t = z_s * kept, z_t * kept
-    log_q = F.log_softmax(z_s / temperature, dim=1)
-    log_p = F.log_softmax(z_t / temperature, dim=1)
-    divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1)
-    return temperature**2 * (divergence * weights[where]).sum()
+        kept = masks if temperature == 1 else masks / temperature
+    divergence = kl_divergence(student * kept, teacher.detach() * kept, dim=1)
+    return temperature**2 * (divergence * weights).sum()
 
 
 def body_loss(
@@ -131,10 +125,11 @@ def body_loss(
         >>> body_loss(logits, -logits, torch.ones(1, 1, 1, 2)).item()  # all edge: no body
         0.0
     """
-    if pre_mask:
-        kept = 1 - masks
-        student, teacher = student * kept, teacher.detach() * kept
-    return cwd(student, teacher, temperature, valid)
+    if not pre_mask:
+        return cwd(student, teacher, temperature, valid)
+    # The temperature goes into the filter: two passes over the logits fewer.
+    kept = (1 - masks) / temperature
+    return temperature**2 * cwd(student * kept, teacher.detach() * kept, 1.0, valid)
 
 
 class BPKD(nn.Module):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.losses.common import full_precision, labelled_pixels, like_student
+from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.features import channel_adapter, feature_maps
 from bpkd.networks.base import SegOutput
 
@@ -40,14 +40,13 @@ def cwd(
         0.1308
     """
     n, channels = student.shape[:2]
-    student, teacher = student / temperature, teacher.detach() / temperature
+    if temperature != 1:
+        student, teacher = student / temperature, teacher / temperature
     if valid is not None:
         student = student.masked_fill(~valid, _NOWHERE)
         teacher = teacher.masked_fill(~valid, _NOWHERE)
-    log_q = F.log_softmax(student.flatten(2), dim=2)
-    log_p = F.log_softmax(teacher.flatten(2), dim=2)
-    divergence = F.kl_div(log_q, log_p, reduction="sum", log_target=True)
-    return temperature**2 / (n * channels) * divergence
+    divergence = kl_divergence(student.flatten(2), teacher.flatten(2), dim=2)
+    return temperature**2 / (n * channels) * divergence.sum()
 
 
 class CWD(nn.Module):

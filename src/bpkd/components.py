@@ -1,0 +1,146 @@
+"""From a dotted path and its arguments to the object they name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable
+from inspect import getattr_static
+from types import GenericAlias
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from bpkd.errors import UserError
+from bpkd.messages import finding, one_line, suggestion
+
+
+def resolve(path: str) -> Callable[..., Any]:
+    """The class or function at a dotted path.
+
+    Example:
+        >>> resolve("bpkd.losses.cwd.CWD").__name__
+        'CWD'
+
+    Raises:
+        UserError: no such module, or no such name in it.
+    """
+    module_name, _, name = path.rpartition(".")
+    if not all(path.split(".")) or not module_name:
+        raise UserError(f"{path!r} is no dotted path; expected e.g. bpkd.losses.cwd.CWD")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # A module that exists may itself fail to find another one: that is not the path's fault.
+        near = _nearest_module(module_name) if error.name in _prefixes(module_name) else ""
+        raise UserError(f"{path}: {one_line(error)}{near}") from error
+    except Exception as error:  # whatever a user's own module does when it is read
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise UserError(f"{path}: {module_name} cannot be imported: {reason}") from error
+    if not hasattr(module, name):
+        public = [w for w, value in vars(module).items() if w[0] != "_" and callable(value)]
+        raise UserError(f"{path}: {module_name} has no {name!r}; {suggestion(name, public)}")
+    target = getattr(module, name)
+    if not callable(target):
+        raise UserError(f"{path} is no class or function, so nothing can be built from it")
+    built: Callable[..., Any] = target
+    return built
+
+
+class Component(BaseModel):
+    """``use: a.dotted.path`` and the arguments of what stands there."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    use: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys beside ``use`` that the schema does not reserve."""
+        return dict(self.model_extra or {})
+
+    def accepts(self, name: str) -> bool:
+        """Whether the target has an argument of that name."""
+        return name in _parameters(resolve(self.use))
+
+    def check(self, where: str, given: Iterable[str] = ()) -> None:
+        """Refuse arguments that the target does not have, and missing ones.
+
+        Args:
+            where: the component's place in the recipe, for the message.
+            given: arguments that :meth:`build` will add.
+
+        Raises:
+            UserError: names the argument and the nearest known one.
+        """
+        try:
+            target = resolve(self.use)
+        except UserError as error:
+            raise UserError(f"{where}.use: {error}") from error
+        given, parameters = list(given), _parameters(target)
+        known = [*(name for name in parameters if name not in given), *type(self).model_fields]
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        for name in self.arguments:
+            if name in given:
+                raise UserError(f"{where}.{name} is set by bpkd itself; take it out")
+            if name not in parameters and not open_ended:
+                raise UserError(
+                    f"{where}.{name}: {self.use} has no such argument; {suggestion(name, known)}"
+                )
+        for name, parameter in parameters.items():
+            needed = parameter.default is parameter.empty and parameter.kind in (
+                parameter.POSITIONAL_OR_KEYWORD,
+                parameter.KEYWORD_ONLY,
+            )
+            if needed and name not in self.arguments and name not in given:
+                raise UserError(f"{where}.{name} is missing: {self.use} needs it")
+        self._check_types(where, target)
+
+    def _check_types(self, where: str, target: Callable[..., Any]) -> None:
+        """Hold the arguments against the target's annotations, where it has any to be held to."""
+        try:
+            is_class = isinstance(target, type)
+            hints = get_type_hints(getattr_static(target, "__init__") if is_class else target)
+        except Exception:  # annotations may be any expression, of names known to their file alone
+            return
+        for name, value in self.arguments.items():
+            if name not in hints or value is None:
+                continue
+            try:
+                named: Any = GenericAlias(dict, (str, hints[name]))
+                TypeAdapter(named).validate_python({name: value})
+            except (PydanticUserError, TypeError):
+                continue  # a type that YAML cannot hold, as a tensor: nothing to compare with
+            except ValidationError as error:
+                raise UserError(f"{where}.{finding(error, {name: value})}") from error
+
+    def build(self, *args: Any, **given: Any) -> Any:
+        """Call the target with the arguments here and those given."""
+        return resolve(self.use)(*args, **{**self.arguments, **given})
+
+
+def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(target).parameters)
+    except (TypeError, ValueError):  # written in C without a signature: takes what it takes
+        anything = inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD)
+        return {"arguments": anything}
+
+
+def _prefixes(module: str) -> list[str]:
+    """A module's name and those of the packages that it is in."""
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def _nearest_module(name: str) -> str:
+    """The module that may have been meant, as the end of a message."""
+    package, _, last = name.rpartition(".")
+    if not package:
+        return "; write the path of an installed module, or of a file beside you"
+    try:
+        paths = importlib.import_module(package).__path__
+    except (ImportError, AttributeError):
+        return ""
+    return f"; {suggestion(last, (module.name for module in pkgutil.iter_modules(paths)))}"

@@ -1,0 +1,77 @@
+"""Recipe files: where they are, what they are based on, and overrides of single keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bpkd.errors import UserError
+from bpkd.messages import one_line, suggestion
+
+#: The recipes that come with the package; each can be named without its folder and ``.yaml``.
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def find(source: str | Path) -> Path:
+    """The file of a recipe given by path or by name."""
+    given = Path(source)
+    for path in (given, RECIPES / f"{source}.yaml"):
+        if path.is_file():
+            return path
+    if (given / "recipe.yaml").is_file():
+        raise UserError(f"{source} is a run's folder; its recipe is {given / 'recipe.yaml'}")
+    beside = [str(given.with_name(path.name)) for path in given.parent.glob("[!.]*.yaml")]
+    raise UserError(
+        f"{source}: no such recipe file, nor a recipe's name; "
+        f"{suggestion(str(source), [*beside, *shipped_recipes()])}"
+    )
+
+
+def shipped_recipes() -> list[str]:
+    """The names of the recipes that come with the package; files with a ``_`` are parts of them."""
+    files = (path for path in RECIPES.rglob("*.yaml") if not path.name.startswith("_"))
+    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in files)
+
+
+def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
+    """A YAML file over those its ``base`` names: files beside it, or shipped recipes."""
+    if path in above:
+        raise UserError(f"{path}: base: this recipe is based on itself")
+    try:
+        content = OmegaConf.load(path)
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable YAML file: {one_line(error)}") from error
+    if not isinstance(content, DictConfig):
+        raise UserError(f"{path}: expected keys and values, as in 'max_iters: 100'")
+    bases = content.pop("base", None) or ListConfig([])
+    joined = OmegaConf.create({})
+    for base in bases if isinstance(bases, ListConfig) else [bases]:
+        file = path.parent / str(base)
+        try:
+            file = file if file.is_file() else find(str(base))
+        except UserError as error:
+            raise UserError(f"{path}: base: {error}") from error
+        joined = DictConfig(OmegaConf.merge(joined, read(file, (*above, path))))
+    return DictConfig(OmegaConf.merge(joined, content))
+
+
+def change(content: DictConfig, override: str) -> None:
+    """Change one key of a recipe as ``key=value`` says."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"{override!r} is no override; expected key=value, e.g. max_iters=100")
+    try:
+        # OmegaConf's own reader: YAML's takes 1e-4 for text.
+        read = OmegaConf.from_dotlist([f"value={value}"])
+        new = OmegaConf.to_container(read, resolve=False)["value"]  # type: ignore[index,call-overload]
+        OmegaConf.update(content, key, new, merge=False, force_add=True)
+    except (OmegaConfBaseException, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise UserError(f"override {override!r}: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """OmegaConf's message without the lines that describe its own nodes."""
+    return one_line(error) if isinstance(error, yaml.YAMLError) else str(error).partition("\n")[0]

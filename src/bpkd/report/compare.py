@@ -1,0 +1,103 @@
+"""Several runs measured on one split: a table, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bpkd.building import build_data, build_inference, load, read_classes
+from bpkd.errors import UserError
+from bpkd.evaluation import evaluate
+from bpkd.recipe import Network, Recipe, load_recipe
+from bpkd.report.figure import comparison
+from bpkd.report.table import Row
+
+
+def compare(
+    runs: Sequence[str | Path],
+    *overrides: str,
+    split: str = "test",
+    progress: Callable[[Any], Any] = iter,
+) -> list[Row]:
+    """Measure runs on a split, a row each; runs that differ in their seed alone share a row.
+
+    Args:
+        runs: folders of runs on one data set.
+        overrides: ``key=value``, dotted, for all of them.
+        split: train, val or test.
+        progress: wraps each loader, e.g. to draw a bar.
+
+    Raises:
+        UserError: a folder is no run, or the runs have different classes.
+    """
+    names = _names({Path(run): load_recipe(Path(run) / "recipe.yaml") for run in map(_run, runs)})
+    classes = read_classes(next(iter(names)))[0]
+    for run in names:
+        if read_classes(run)[0] != classes:
+            raise UserError(f"{run} has other classes than {runs[0]}; compare runs on one data set")
+    rows: dict[str, Row] = {}
+    for run, name in names.items():
+        row = rows.setdefault(name, Row(name, []))
+        row.scores.append(evaluate(run, *overrides, split=split, progress=progress))
+    return list(rows.values())
+
+
+def _run(folder: str | Path) -> Path:
+    if not (Path(folder) / "recipe.yaml").is_file():
+        raise UserError(f"{folder}: no run here (no recipe.yaml); give the folder of a run")
+    return Path(folder)
+
+
+def _names(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
+    """What each run is called: as its recipe; as its folder where another recipe has that name."""
+    first: dict[str, Recipe] = {}
+    names = {}
+    for run, recipe in recipes.items():
+        method = _without_seed(recipe)
+        same = first.setdefault(recipe.name, method) == method
+        names[run] = recipe.name if same else str(run)
+    return names
+
+
+def _without_seed(recipe: Recipe) -> Recipe:
+    """What the runs of one method have in common; each seed may have a teacher of its own."""
+    own: dict[str, Any] = {"seed": 0, "run": "", "workers": 0, "devices": "auto", "nodes": 1}
+    if isinstance(recipe.teacher, str):
+        own["teacher"] = ""
+    return recipe.model_copy(update=own)
+
+
+def picture(
+    runs: Sequence[str | Path],
+    file: str | Path,
+    *overrides: str,
+    split: str = "test",
+    index: int | None = None,
+) -> None:
+    """Write the runs' predictions of one image side by side, the teacher's first.
+
+    Of runs that differ in their seed alone, the first is shown.
+
+    Raises:
+        UserError: a folder is no run, or there is no such image or kind of picture.
+    """
+    recipes = {run: load_recipe(run / "recipe.yaml", overrides) for run in map(_run, runs)}
+    networks = {}
+    teacher = _teacher(list(recipes.values()))
+    if teacher is not None and teacher not in recipes:
+        networks["teacher"] = load(teacher)
+    for run, name in _names(recipes).items():
+        if name not in networks:
+            networks[name] = load(run)
+    first = next(iter(recipes.values()))
+    data = build_data(first, split)
+    comparison(networks, data, Path(file), index, build_inference(first.evaluation))
+
+
+def _teacher(recipes: Sequence[Recipe]) -> Path | None:
+    """The folder of the first teacher among the recipes that is a run."""
+    for recipe in recipes:
+        if recipe.teacher is not None and not isinstance(recipe.teacher, Network):
+            return Path(recipe.teacher)
+    return None

@@ -1,0 +1,119 @@
+"""Runs side by side in a table: on the terminal, as Markdown, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bpkd.building import read_classes
+from bpkd.files import replacing
+from bpkd.metrics.measures import Scores, scalars
+
+COLUMNS = {
+    "mIoU": "mIoU",
+    "mAcc": "mAcc",
+    "trimap_mIoU@1": "trimap 1 px",
+    "trimap_mIoU@3": "trimap 3 px",
+    "trimap_mIoU@5": "trimap 5 px",
+    "boundary_mIoU": "boundary IoU",
+}
+
+
+@dataclass
+class Row:
+    """A method and the scores of its runs, one a seed.
+
+    Attributes:
+        name: what the table calls it.
+        scores: as :func:`bpkd.evaluation.evaluate` gives them.
+    """
+
+    name: str
+    scores: list[Scores]
+
+    def cells(self) -> list[str]:
+        """The row as text.
+
+        Example:
+            >>> Row("plain", [{"mIoU": 0.5, "parameters": 2e6, "milliseconds": 3.0}]).cells()
+            ['plain', '50.0', '2.00 M', '3.0']
+        """
+        present = [name for name in COLUMNS if name in self.scores[0]]
+        cells = [self.name]
+        cells += [spread([100 * scores[name] for scores in self.scores]) for name in present]
+        first = self.scores[0]
+        cells.append(f"{first['parameters'] / 1e6:.2f} M")
+        cells.append(f"{mean(s['milliseconds'] for s in self.scores):.1f}")
+        return cells
+
+    def header(self) -> list[str]:
+        """The names of the columns."""
+        present = [title for name, title in COLUMNS.items() if name in self.scores[0]]
+        runs = len(self.scores)
+        method = "run" if runs == 1 else f"mean ± spread of {runs} seeds"
+        return [method, *present, "parameters", "ms per image"]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean, and the standard deviation where there are several.
+
+    Example:
+        >>> spread([50.0]), spread([49.0, 51.0])
+        ('50.0', '50.0 ± 1.4')
+    """
+    text = f"{mean(values):.1f}"
+    return text if len(values) == 1 else f"{text} ± {stdev(values):.1f}"
+
+
+def terminal(rows: Sequence[Row], title: str) -> Table:
+    """A table for the terminal; one of single runs fits into 80 columns."""
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_style="")
+    for index, name in enumerate(_header(rows)):
+        heading = Text(name if index == 0 else name.replace(" ", "\n"))
+        table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row.cells()))
+    return table
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table for a Markdown page."""
+    header = _header(rows)
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *(row.cells() for row in rows)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def write_csv(rows: Sequence[Row], file: Path) -> None:
+    """A table for a spreadsheet: every mean of every run, a line a run, in full precision."""
+    names = list(scalars(rows[0].scores[0]))
+    with replacing(file) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["run", *names])
+        for row in rows:
+            writer.writerows([row.name, *(scores[n] for n in names)] for scores in row.scores)
+
+
+def by_class(run: Path, scores: Scores) -> Table:
+    """One run's scores, a row a class."""
+    table = Table(title="by class, %", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_style="")
+    table.add_column("class", no_wrap=True)
+    lists = {name: values for name, values in scores.items() if isinstance(values, list)}
+    for name in lists:
+        heading = name.replace("_", "\n").replace("@", "\n@ ")
+        table.add_column(heading, justify="right", no_wrap=True)
+    for index, label in enumerate(read_classes(run)[0]):
+        cells = (100 * values[index] for values in lists.values())
+        table.add_row(Text(label), *("-" if math.isnan(c) else f"{c:.1f}" for c in cells))
+    return table
+
+
+def _header(rows: Sequence[Row]) -> list[str]:
+    return max(rows, key=lambda row: len(row.scores)).header()
