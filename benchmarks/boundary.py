@@ -108,9 +108,11 @@ def loss_cases(classes: Sequence[int], device: str) -> Iterator[tuple[str, dict[
         shape = (2, IMAGES, num_classes, MASK_SIDE, MASK_SIDE)
         student, teacher = torch.randn(shape, generator=generator).to(device)
         student.requires_grad_()
-        yield f"{num_classes} classes, CWD against BPKD", {"cwd": partial(backward_cwd, student, teacher)} | {
-            "bpkd": partial(backward_bpkd, student, teacher, masks)
-        }
+        yield (
+            f"{num_classes} classes, CWD against BPKD",
+            {"cwd": partial(backward_cwd, student, teacher)}
+            | {"bpkd": partial(backward_bpkd, student, teacher, masks)},
+        )
 
 
 def backward_cwd(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:

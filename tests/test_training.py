@@ -15,7 +15,7 @@ from torch import nn
 from bpkd import UserError, evaluate, load, train
 from bpkd.files import read_tensors
 from bpkd.recipe import load_recipe
-from bpkd.run_folder import RunFolder, Stopped
+from bpkd.recorder import Recorder, Stopped
 from bpkd.training import build_distiller
 
 TINY = """
@@ -88,12 +88,12 @@ def test_killed_and_resumed_is_bit_identical(
     source = distilled(recipe)
     whole = run(source, "whole")
 
-    def die(self: RunFolder, trainer, module, outputs, batch, batch_idx) -> None:
+    def die(self: Recorder, trainer, module, outputs, batch, batch_idx) -> None:
         if trainer.global_step == after + 1:
             raise Kill  # as a power cut would: the last checkpoint is some iterations old
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "on_train_batch_end", die)
+        patch.setattr(Recorder, "on_train_batch_end", die)
         with pytest.raises(Kill):
             run(source, "killed")
     resumed = run(source, "killed", resume=True)
@@ -108,16 +108,16 @@ def test_ctrl_c_leaves_a_checkpoint_that_goes_on(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(recipe, "whole")
-    before = RunFolder.on_train_batch_end
+    before = Recorder.on_train_batch_end
 
-    def interrupt(self: RunFolder, trainer, *rest) -> None:
+    def interrupt(self: Recorder, trainer, *rest) -> None:
         if trainer.global_step == 3:
             os.kill(os.getpid(), signal.SIGINT)
         before(self, trainer, *rest)
 
     assert threading.current_thread() is threading.main_thread()
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "on_train_batch_end", interrupt)
+        patch.setattr(Recorder, "on_train_batch_end", interrupt)
         with pytest.raises(Stopped):
             run(recipe, "stopped")
     saved = torch.load(recipe.parent / "stopped/last.ckpt", weights_only=True)

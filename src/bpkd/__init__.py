@@ -9,13 +9,30 @@ The three things one does, from Python::
     network = load(run)  # images (N, 3, H, W), RGB in [0, 1] -> SegOutput
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bpkd.building import load
+    from bpkd.errors import UserError
+    from bpkd.evaluation import evaluate
+    from bpkd.networks.base import SegOutput
+    from bpkd.training import train
+
 __version__ = "0.1.0"
-
-# The version stands first: the run's folder records it.
-from bpkd.building import load
-from bpkd.errors import UserError
-from bpkd.evaluation import evaluate
-from bpkd.networks.base import SegOutput
-from bpkd.training import train
-
 __all__ = ["SegOutput", "UserError", "evaluate", "load", "train"]
+
+_HOMES = {
+    "SegOutput": "bpkd.networks.base",
+    "UserError": "bpkd.errors",
+    "evaluate": "bpkd.evaluation",
+    "load": "bpkd.building",
+    "train": "bpkd.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: the package itself loads at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bpkd' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

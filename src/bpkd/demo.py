@@ -12,6 +12,7 @@ from bpkd.report.compare import compare, picture
 from bpkd.training import train
 
 STUDENTS = ("plain", "cwd", "bpkd")
+TAUGHT = ("cwd", "bpkd")
 
 
 def demo(out: Path, seed: int, console: Console) -> Path:
@@ -26,15 +27,13 @@ def demo(out: Path, seed: int, console: Console) -> Path:
         The picture's file.
     """
     begin = time.monotonic()
-    runs = []
     for name in ("teacher", *STUDENTS):
-        console.print(f"[bold]{name}[/bold]: bpkd train demo/{name}")
         changes = [f"run={out / name}", f"seed={seed}"]
-        if name != "teacher":
+        if name in TAUGHT:
             changes.append(f"teacher={out / 'teacher'}")
-        if name == "plain":
-            changes.pop()
-        runs.append(train(f"demo/{name}", *changes, overwrite=True))
+        console.print(f"[bold]{name}[/bold]: bpkd train demo/{name} {' '.join(changes)}")
+        train(f"demo/{name}", *changes, overwrite=True)
+    runs = [out / name for name in ("teacher", *STUDENTS)]
     rows = compare(runs, split="test")
     console.print(table.terminal(rows, title="on 120 test scenes, %"))
     table.write_csv(rows, out / "table.csv")

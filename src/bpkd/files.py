@@ -28,13 +28,11 @@ _UNREADABLE = (
 )
 
 
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors or PyTorch file, by name, on the CPU.
-
-    A PyTorch file may hold them under ``state_dict`` or ``model``.
+def read_checkpoint(path: str | Path) -> Any:
+    """What a safetensors or PyTorch file holds: tensors, numbers, text, lists and dicts.
 
     Raises:
-        UserError: no such file, or not a file of tensors alone.
+        UserError: no such file, or one that is damaged or holds anything else.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,7 +40,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         if pickled := re.search(r"GLOBAL (\S+)", str(error)):
             raise UserError(
@@ -52,6 +50,17 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             ) from error
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"{path}: not a readable file of tensors: {reason}") from error
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors or PyTorch file, by name, on the CPU.
+
+    A PyTorch file may hold them under ``state_dict`` or ``model``.
+
+    Raises:
+        UserError: no such file, or not a file of tensors alone.
+    """
+    content = read_checkpoint(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

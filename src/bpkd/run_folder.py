@@ -1,138 +1,93 @@
-"""What a run leaves behind: numbers, checkpoints, and a way to stop and go on."""
+"""The folder of a run: whether it is free, how far the run in it got, what it begins with."""
 
 from __future__ import annotations
 
-import csv
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import platform
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback
+import timm
+import torch
+import torchvision
+import yaml
+from lightning_utilities.core.rank_zero import rank_zero_only
 
-from bpkd.distiller import Distiller
-from bpkd.files import replacing, write_tensors
-
-
-class Stopped(Exception):
-    """The user stopped the run; its last checkpoint is written."""
-
-
-class RunFolder(Callback):
-    """Writes ``training.csv``, ``metrics.csv``, the last and the best checkpoint, the student.
-
-    Args:
-        folder: the run's folder.
-        classes: names of the classes, for the columns.
-        start: iterations that were done before; rows after it are dropped.
-        every: iterations between rows of ``training.csv``.
-    """
-
-    def __init__(self, folder: Path, classes: list[str], start: int = 0, every: int = 10) -> None:
-        self.folder = folder
-        self.classes = classes
-        self.every = every
-        self.stop = False
-        self.training = Table(folder / "training.csv", start)
-        self.metrics = Table(folder / "metrics.csv", start)
-        rows = self.metrics.rows
-        self.best = max((float(row["mIoU"]) for row in rows), default=float("-inf"))
-
-    def on_train_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """A row now and then, and the orderly end of a run that is to stop."""
-        iteration = trainer.global_step
-        if trainer.is_global_zero and (iteration % self.every == 0 or iteration == 1):
-            values = {k: v.item() for k, v in trainer.callback_metrics.items() if "loss" in k}
-            rate = trainer.optimizers[0].param_groups[0]["lr"]
-            self.training.append({"iteration": iteration, "lr": rate, **values})
-        if self.stop:
-            self.save(trainer, "last.ckpt")
-            raise Stopped
-
-    def on_validation_end(self, trainer: Any, module: Distiller) -> None:  # type: ignore[override]
-        """A row of scores, and the checkpoints."""
-        if trainer.sanity_checking:
-            return
-        if trainer.is_global_zero:
-            self.metrics.append({"iteration": trainer.global_step, **self.columns(module.scores)})
-            write_tensors(module.student, self.folder / "student.safetensors")
-        self.save(trainer, "last.ckpt")
-        if module.scores["mIoU"] > self.best:
-            self.best = module.scores["mIoU"]
-            self.save(trainer, "best.ckpt")
-
-    def columns(self, scores: dict[str, Any]) -> dict[str, float]:
-        """Scores by class become a column a class."""
-        flat: dict[str, float] = {}
-        for name, value in scores.items():
-            if isinstance(value, list):
-                flat |= {f"{name}/{c}": v for c, v in zip(self.classes, value, strict=True)}
-            else:
-                flat[name] = value
-        return flat
-
-    def save(self, trainer: lightning.Trainer, name: str) -> None:
-        """Write a checkpoint from all processes; it appears whole or not at all."""
-        if not trainer.is_global_zero:
-            trainer.save_checkpoint(self.folder / name)
-            return
-        with replacing(self.folder / name) as temporary:
-            trainer.save_checkpoint(temporary)
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Ctrl-C once: stop after this iteration, with a checkpoint. Twice: stop at once."""
-
-        def handler(number: int, frame: object) -> None:
-            if self.stop:
-                raise KeyboardInterrupt
-            self.stop = True
-            print("\nstopping after this iteration; Ctrl-C again to stop at once", flush=True)
-
-        before = signal.signal(signal.SIGINT, handler)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+import bpkd
+from bpkd.building import write_classes
+from bpkd.errors import UserError
+from bpkd.files import read_checkpoint, replacing
+from bpkd.recipe import Recipe, dump
 
 
-class Table:
-    """A CSV file that grows by rows, keyed by iteration; whole at every moment.
+def prepare(folder: Path, recipe: Recipe, resume: bool, overwrite: bool) -> int:
+    """See that the run's folder is free, or find how far the run in it got."""
+    last = folder / "last.ckpt"
+    # Further processes of a run find the folder that the first one began.
+    further = not is_first()
+    if (folder / "recipe.yaml").is_file():
+        if overwrite or (further and not resume):
+            return 0
+        if not resume:
+            raise UserError(
+                f"{folder} already holds a run; go on with it by --resume, replace it by "
+                "--overwrite, or choose another folder by run=FOLDER"
+            )
+        _same_recipe(folder, recipe)
+        if last.is_file():
+            return int(read_checkpoint(last)["global_step"])
+    elif folder.is_dir() and any(folder.iterdir()) and not further:
+        raise UserError(f"{folder} holds files that are no run; choose another run=FOLDER")
+    return 0
 
-    Args:
-        path: the file; rows that it already holds are kept up to iteration ``start``.
-        start: iterations that count as done.
-    """
 
-    def __init__(self, path: Path, start: int = 0) -> None:
-        self.path = path
-        self.rows: list[dict[str, Any]] = []
-        if path.is_file() and start > 0:
-            with path.open(newline="") as stream:
-                self.rows = [r for r in csv.DictReader(stream) if int(r["iteration"]) <= start]
-        if path.is_file():
-            self._write()
+def is_first() -> bool:
+    """Whether this is the run's first process, before there is a trainer to ask."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
-    def append(self, row: dict[str, Any]) -> None:
-        """Add a row; a column that is new is added to the whole table."""
-        known = set(self.rows[0]) if self.rows else set()
-        self.rows.append(row)
-        if set(row) == known and self.path.is_file():
-            with self.path.open("a", newline="") as stream:
-                csv.DictWriter(stream, list(self.rows[0])).writerow(row)
-                stream.flush()
-                os.fsync(stream.fileno())
-        else:
-            self._write()
 
-    def _write(self) -> None:
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with replacing(self.path) as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+def begin(folder: Path, recipe: Recipe, data: Any, start: int) -> None:
+    """Begin the run's folder, now that everything that the recipe names is there."""
+    if start:
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # empty, or a run that is to be overwritten
+    try:
+        with replacing(folder / "recipe.yaml") as file:
+            file.write_text(dump(recipe))
+        with replacing(folder / "environment.json") as file:
+            file.write_text(json.dumps(environment(), indent=2) + "\n")
+        write_classes(folder, data)
+    except UserError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _same_recipe(folder: Path, recipe: Recipe) -> None:
+    """Refuse to go on with another recipe than the run began with."""
+    before = yaml.safe_load((folder / "recipe.yaml").read_text())
+    now = yaml.safe_load(dump(recipe))
+    for key, value in now.items():
+        if before.get(key) != value and key not in ("workers", "devices", "nodes"):
+            raise UserError(
+                f"{folder}: the run began with {key}: {before.get(key)!r}, the recipe now says "
+                f"{value!r}; resume with the same recipe, or choose another run=FOLDER"
+            )
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for the run's folder."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    modules = {"bpkd": bpkd, "torch": torch, "torchvision": torchvision, "timm": timm}
+    versions = {name: str(module.__version__) for name, module in modules.items()}
+    return {
+        **versions,
+        "lightning": lightning.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "gpu": gpu,
+        "threads": str(torch.get_num_threads()),
+        "command": " ".join(sys.argv),
+    }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import platform
 import shutil
 import sys
 import warnings
@@ -14,14 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import timm
 import torch
-import torchvision
-import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.utilities import rank_zero_only
 
-import bpkd
 from bpkd.building import (
     build_data,
     build_inference,
@@ -29,16 +23,17 @@ from bpkd.building import (
     build_measures,
     build_student,
     build_teacher,
-    write_classes,
 )
 from bpkd.datasets.loading import eval_loader, train_loader
 from bpkd.datasets.transforms import training_transform
 from bpkd.distiller import Distiller
 from bpkd.errors import UserError
-from bpkd.files import replacing, write_tensors
+from bpkd.files import write_tensors
+from bpkd.messages import one_line
 from bpkd.optimization import optimization
-from bpkd.recipe import Recipe, dump, load_recipe
-from bpkd.run_folder import RunFolder, Stopped
+from bpkd.recipe import Recipe, load_recipe
+from bpkd.recorder import Recorder, Stopped
+from bpkd.run_folder import begin, is_first, prepare
 
 
 def train(
@@ -68,16 +63,16 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     folder = Path(recipe.run)
-    start = _prepare(folder, recipe, resume, overwrite)
+    start = prepare(folder, recipe, resume, overwrite)
     if start >= recipe.max_iters:
         return folder
     _quiet()
     data = build_data(recipe, "train")
     val = build_data(recipe, "val") if recipe.data.val else None
     distiller = build_distiller(recipe, data)
-    if _is_first():
-        _record(folder, recipe, data, start)
-    run = RunFolder(folder, data.classes, start)
+    if is_first():
+        begin(folder, recipe, data, start)
+    run = Recorder(folder, data.classes, start)
     trainer = build_trainer(recipe, run, val is not None, progress)
     transform = training_transform(ignore_index=data.ignore_index, **recipe.augment.model_dump())
     ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
@@ -130,7 +125,7 @@ def build_distiller(recipe: Recipe, data: Any) -> Distiller:
 
 
 def build_trainer(
-    recipe: Recipe, run: RunFolder, validate: bool, progress: bool
+    recipe: Recipe, run: Recorder, validate: bool, progress: bool
 ) -> lightning.Trainer:
     """Lightning's trainer, counting iterations."""
     callbacks: list[Any] = [run]
@@ -143,7 +138,7 @@ def build_trainer(
         recipe.precision == "auto" and on_gpu and torch.cuda.is_bf16_supported(False)
     ):
         precision = "bf16-mixed"
-    return lightning.Trainer(
+    arguments: dict[str, Any] = dict(
         max_steps=recipe.max_iters,
         max_epochs=-1,
         val_check_interval=every if validate else None,
@@ -163,76 +158,10 @@ def build_trainer(
         use_distributed_sampler=False,
         default_root_dir=run.folder,
     )
-
-
-def _prepare(folder: Path, recipe: Recipe, resume: bool, overwrite: bool) -> int:
-    """See that the run's folder is free, or find how far the run in it got."""
-    last = folder / "last.ckpt"
-    # Further processes of a run find the folder that the first one began.
-    further = not _is_first()
-    if (folder / "recipe.yaml").is_file():
-        if overwrite or (further and not resume):
-            return 0
-        if not resume:
-            raise UserError(
-                f"{folder} already holds a run; go on with it by --resume, replace it by "
-                "--overwrite, or choose another folder by run=FOLDER"
-            )
-        _same_recipe(folder, recipe)
-        if last.is_file():
-            return int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
-    elif folder.is_dir() and any(folder.iterdir()) and not further:
-        raise UserError(f"{folder} holds files that are no run; choose another run=FOLDER")
-    return 0
-
-
-def _is_first() -> bool:
-    """Whether this is the run's first process, before there is a trainer to ask."""
-    return bool(getattr(rank_zero_only, "rank", 0) == 0)
-
-
-def _record(folder: Path, recipe: Recipe, data: Any, start: int) -> None:
-    """Begin the run's folder, now that everything that the recipe names is there."""
-    if start:
-        return
-    shutil.rmtree(folder, ignore_errors=True)  # empty, or a run that is to be overwritten
     try:
-        with replacing(folder / "recipe.yaml") as file:
-            file.write_text(dump(recipe))
-        with replacing(folder / "environment.json") as file:
-            file.write_text(json.dumps(environment(), indent=2) + "\n")
-        write_classes(folder, data)
-    except UserError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _same_recipe(folder: Path, recipe: Recipe) -> None:
-    """Refuse to go on with another recipe than the run began with."""
-    before = yaml.safe_load((folder / "recipe.yaml").read_text())
-    now = yaml.safe_load(dump(recipe))
-    for key, value in now.items():
-        if before.get(key) != value and key not in ("workers", "devices", "nodes"):
-            raise UserError(
-                f"{folder}: the run began with {key}: {before.get(key)!r}, the recipe now says "
-                f"{value!r}; resume with the same recipe, or choose another run=FOLDER"
-            )
-
-
-def environment() -> dict[str, str]:
-    """Versions and machine, for the run's folder."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    modules = {"bpkd": bpkd, "torch": torch, "torchvision": torchvision, "timm": timm}
-    versions = {name: str(module.__version__) for name, module in modules.items()}
-    return {
-        **versions,
-        "lightning": lightning.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "gpu": gpu,
-        "threads": str(torch.get_num_threads()),
-        "command": " ".join(sys.argv),
-    }
+        return lightning.Trainer(**arguments)
+    except MisconfigurationException as error:
+        raise UserError(f"devices={recipe.devices}: {one_line(error)}") from error
 
 
 def _loggers(folder: Path) -> Any:
