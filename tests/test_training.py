@@ -207,3 +207,37 @@ def test_checkpoint_of_another_network(recipe: Path) -> None:
         file = folder / "student.safetensors"
         run(recipe, "big", "student.channels=16", f"student.checkpoint={file}")
     assert not (recipe.parent / "big/student.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_discriminator_is_trained_beside_and_resumes(recipe: Path, monkeypatch) -> None:
+    """Its steps, its optimizer's state and its log; the student's optimizer leaves it alone."""
+    teacher = run(recipe, "teacher", "max_iters=1")
+    fine = "student.use=bpkd.networks.deeplabv3plus.DeepLabV3Plus"  # logits of 64 x 64
+    wide = [fine, "augment.crop=[256,256]", "max_iters=2"]
+    taught = [f"teacher={teacher}", "losses.adv={use: bpkd.losses.holistic.Holistic, width: 2}"]
+    options = [*wide, *taught, "evaluation.every=1", "auxiliary_weight=0"]
+    whole = run(recipe, "whole", *options)
+
+    def die(self: Recorder, trainer, *rest) -> None:
+        if trainer.global_step == 2:
+            raise Kill
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_train_batch_end", die)
+        with pytest.raises(Kill):
+            run(recipe, "killed", *options)
+    first = read_tensors(recipe.parent / "killed/last.ckpt")
+    resumed = read_tensors(run(recipe, "killed", *options, resume=True) / "last.ckpt")
+    for key, value in read_tensors(whole / "last.ckpt").items():
+        assert torch.equal(value, resumed[key]), key
+    rival = [key for key in first if "adv.discriminator" in key and key.endswith("weight")]
+    assert rival and all(not torch.equal(first[key], resumed[key]) for key in rival)
+    assert "loss/adv.gradient_penalty" in rows(whole / "training.csv")[0]
+
+
+def test_dsd_gets_the_teachers_auxiliary_logits(recipe: Path) -> None:
+    teacher = run(recipe, "teacher", "max_iters=1")
+    loss = "losses.dsd={use: bpkd.losses.dsd.DSD}"
+    folder = run(recipe, "student", f"teacher={teacher}", loss, "max_iters=1")
+    assert "loss/dsd.psd" in rows(folder / "training.csv")[0]

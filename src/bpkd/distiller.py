@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bpkd.errors import UserError
 from bpkd.inference import Inference, predict, whole
 from bpkd.metrics.measures import Measures, scalars
-from bpkd.networks.base import resize
+from bpkd.networks.base import SegOutput, resize
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,9 @@ class Distiller(lightning.LightningModule):
         if self.teacher is not None:
             self.teacher.to(self.device).to(memory_format=torch.channels_last)
             self.teacher.eval().requires_grad_(False)
+            # A teacher's auxiliary head rests, unless a loss compares auxiliary logits.
+            if any(getattr(loss, "needs_auxiliary", False) for loss in self.losses.values()):
+                self.teacher.auxiliary_in_eval = True  # type: ignore[assignment]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Make this iteration's dropout a function of seed, iteration and process alone."""
@@ -111,11 +114,20 @@ class Distiller(lightning.LightningModule):
                     for term, value in loss(student, teacher, labels).items():
                         terms[f"{name}.{term}"] = value
                         total = total + self.weighted[name].at(term, self.global_step) * value
+            self.step = (_detached(student), _detached(teacher), labels)
         if not total.isfinite():
             self.refuse(terms)
         self.log_dict({"loss": total.detach()}, prog_bar=True)
         self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()})
         return total
+
+    def on_after_backward(self) -> None:
+        """A loss may train something of its own, such as a discriminator, on the same outputs."""
+        for name, loss in self.losses.items():
+            if hasattr(loss, "own_step"):
+                with torch.autocast(self.device.type, enabled=False):
+                    terms = loss.own_step(*self.step)  # type: ignore[operator]
+                self.log_dict({f"loss/{name}.{term}": value for term, value in terms.items()})
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean over labelled pixels, at the labels' size; 0 where there is none."""
@@ -142,3 +154,9 @@ class Distiller(lightning.LightningModule):
         self.scores = self.measures.compute()
         self.measures.reset()
         self.log_dict({f"val/{name}": value for name, value in scalars(self.scores).items()})
+
+
+def _detached(output: SegOutput) -> SegOutput:
+    features = {name: maps.detach() for name, maps in output.features.items()}
+    auxiliary = output.auxiliary.detach() if output.auxiliary is not None else None
+    return SegOutput(output.logits.detach(), features, auxiliary)

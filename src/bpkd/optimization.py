@@ -42,7 +42,8 @@ def optimization(recipe: Recipe) -> Callable[[nn.Module, nn.Module], dict[str, A
         trunk = getattr(student, "backbone", None)
         slow = list(trunk.parameters()) if isinstance(trunk, nn.Module) else []
         known = {id(parameter) for parameter in slow}
-        rest = [p for p in (*student.parameters(), *losses.parameters()) if id(p) not in known]
+        others = [p for p in (*student.parameters(), *losses.parameters()) if p.requires_grad]
+        rest = [p for p in others if id(p) not in known]
         groups = [
             {"params": parameters, "lr": rate}
             for parameters, rate in ((slow, lr), (rest, lr * recipe.head_lr))

@@ -98,6 +98,13 @@ def train(
         if trainer.is_global_zero and not (folder / "last.ckpt").is_file():
             shutil.rmtree(folder)  # there is nothing to go on from
         raise
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"batch_size {recipe.batch_size} is too small for batch normalisation of a map pooled "
+            "to one pixel; take 2 or more"
+        ) from error
     if val is None:
         if trainer.is_global_zero:
             write_tensors(distiller.student, folder / "student.safetensors")

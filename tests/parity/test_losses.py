@@ -286,7 +286,7 @@ def test_holistic(seed: int) -> None:
     reference = Reference("skds_holistic", seed)
     logits, target = reference.input("logits_s"), reference["logits_t"]
     module = Holistic(logits.shape[1], width=4, ignore_index=None).double()
-    module.discriminator = discriminator(reference)
+    module.discriminator = discriminator(reference).requires_grad_(False)
     arguments = SegOutput(logits, {}), SegOutput(target, {}), nothing(2, 4, 4)
     loss = module(*arguments)["holistic"]
     reference.check_loss(loss, "wgan_g", wgan_g_grad=logits)

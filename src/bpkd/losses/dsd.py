@@ -103,6 +103,7 @@ class DSD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"psd": 1000.0, "csd": 10.0}
+    needs_auxiliary = True
 
     def __init__(
         self, temperature: float = 4.0, feature: str = "head", ignore_index: int | None = 255

@@ -83,6 +83,15 @@ def average_pool(
     return pooled / share.clamp(min=1e-6), share > 0
 
 
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of a tensor over all processes."""
+    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+        return values
+    total = values.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
 def gathered(values: Tensor) -> Tensor:
     """Rows of all processes, in the order of their ranks.
 

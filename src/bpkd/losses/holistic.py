@@ -6,15 +6,15 @@ Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from bpkd.losses.common import full_precision, labelled_pixels, like_student
 from bpkd.losses.discriminator import SMALLEST, Discriminator
+from bpkd.losses.features import mean_over_processes
 from bpkd.networks.base import SegOutput
 
 
@@ -76,11 +76,9 @@ class Holistic(nn.Module):
     Needs logits of 64x64 pixels or more, and is 0 nowhere in particular: the value is a score.
     Ignored pixels are 0 in both networks' maps.
 
-    The discriminator has its own optimizer, :meth:`discriminator_optimizer`, over
-    ``discriminator.parameters()``; the student's optimizer must not hold these. A training step
-    is one of the student, with :meth:`forward` (which leaves no gradient on the discriminator),
-    then one of the discriminator, on the sum of the terms of :meth:`discriminator_loss` times
-    ``discriminator_weights``, with the same outputs.
+    The discriminator is trained by :meth:`own_step`, which is called after the student's
+    backward pass, with the same outputs. Its parameters ask for a gradient in there alone, so the
+    student's optimizer does not hold them; its own optimizer's state goes into checkpoints.
 
     Args:
         num_classes: channels of the logits.
@@ -109,17 +107,19 @@ class Holistic(nn.Module):
         ignore_index: int | None = 255,
     ) -> None:
         super().__init__()
-        self.discriminator = Discriminator(num_classes, width)
+        self.discriminator = Discriminator(num_classes, width).requires_grad_(False)
+        # Adam as in IFVD and CIRKD.
+        self.optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=learning_rate, betas=(0.9, 0.99)
+        )
         self.adversarial = adversarial
         self.penalty = penalty
-        self.learning_rate = learning_rate
         self.ignore_index = ignore_index
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``holistic``."""
         logits, _ = self._maps(student, teacher, labels)
-        frozen = {name: value.detach() for name, value in self.discriminator.named_parameters()}
-        return {"holistic": -functional_call(self.discriminator, frozen, (logits,)).mean()}
+        return {"holistic": -self.discriminator(logits).mean()}
 
     def discriminator_loss(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor
@@ -137,10 +137,25 @@ class Holistic(nn.Module):
         penalty = gradient_penalty(self.discriminator, logits, target, share)
         return {"discriminator": wgan(fake, real), "gradient_penalty": self.penalty * penalty}
 
-    def discriminator_optimizer(self) -> torch.optim.Optimizer:
-        """Adam as in IFVD and CIRKD: betas 0.9 and 0.99."""
-        parameters = self.discriminator.parameters()
-        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.9, 0.99))
+    def own_step(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+        """Train the discriminator for a step, in step on all processes; its terms, for the log."""
+        parameters = list(self.discriminator.requires_grad_(True).parameters())
+        terms = self.discriminator_loss(student, teacher, labels)
+        total = torch.stack([self.discriminator_weights[n] * t for n, t in terms.items()]).sum()
+        gradients = torch.autograd.grad(total, parameters)
+        self.discriminator.requires_grad_(False)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = mean_over_processes(gradient)
+        self.optimizer.step()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The optimizer's state, for checkpoints."""
+        return self.optimizer.state_dict()
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take the optimizer's state from a checkpoint."""
+        self.optimizer.load_state_dict(state)
 
     def _maps(
         self, student: SegOutput, teacher: SegOutput, labels: Tensor

@@ -43,6 +43,8 @@ class SegNetwork(nn.Module):
 
     mean: Tensor
     std: Tensor
+    #: Whether the auxiliary head works in evaluation mode too: a loss may want a teacher's.
+    auxiliary_in_eval = False
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class SegNetwork(nn.Module):
         maps = self.backbone((images - self.mean) / self.std)
         logits, head = self.decode_head(maps)
         auxiliary = None
-        if self.training and self.auxiliary_head is not None:
+        if (self.training or self.auxiliary_in_eval) and self.auxiliary_head is not None:
             auxiliary = self.auxiliary_head(maps)[0]
         return SegOutput(logits, {"backbone": maps[-1], "head": head}, auxiliary)
 
