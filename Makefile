@@ -17,10 +17,10 @@ demo: install
 	$(BIN)/bpkd demo
 
 test: install
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m 'slow or not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile -m "slow or not slow"
 
 lint: install
 	$(BIN)/ruff check .

@@ -151,7 +151,7 @@ class BPKD(nn.Module):
         ignore_index: label of pixels that are left out.
     """
 
-    weights: dict[str, float] = {"edge": 0.2, "body": 1.5}  # noqa: RUF012
+    weights: dict[str, float] = {"edge": 0.5, "body": 6.0}  # noqa: RUF012
     class_weights: Tensor
 
     def __init__(
