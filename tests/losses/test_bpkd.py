@@ -103,7 +103,7 @@ def test_body_loss_equals_the_loop_over_classes() -> None:
 def test_the_module_is_both_losses_with_masks_from_the_labels() -> None:
     student, teacher, labels = random_case()
     masks = edge_masks_onehot(labels, 5, 7, (9, 7)).double()
-    terms = BPKD(kernel_size=7, class_weights=2.0)(out(student), out(teacher), labels)
+    terms = published()(out(student), out(teacher), labels)
     alpha = torch.full((5,), 2.0, dtype=torch.float64)
     edge = naive_edge(student, teacher, masks, alpha, 1.0)
     assert terms["edge"].item() == pytest.approx(edge.item(), rel=1e-6)  # masks are float32
@@ -202,7 +202,8 @@ def test_with_no_filter_each_class_is_kd() -> None:
 
 def test_published_settings() -> None:
     module = published()
-    assert BPKD.weights == {"edge": 50.0, "body": 20.0}
+    assert module.weights == {"edge": 50.0, "body": 20.0} != BPKD().weights
+    assert module.pre_mask and module.post_mask
     assert (module.kernel_size, module.class_weights.item(), module.temperature) == (7, 2.0, 1.0)
 
 
