@@ -150,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--classes", type=int, nargs="+", choices=tuple(BLOBS), default=(19, 150))
-    parser.add_argument("--kernels", type=int, nargs="+", default=(3, 5, 7, 15))
+    parser.add_argument("--kernels", type=int, nargs="+", default=(5, 7))
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
