@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 import warnings
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -14,7 +13,6 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import TQDMProgressBar
 
 from bpkd.building import (
     build_data,
@@ -31,6 +29,7 @@ from bpkd.errors import UserError
 from bpkd.files import write_tensors
 from bpkd.messages import one_line
 from bpkd.optimization import optimization
+from bpkd.progress import ProgressBar
 from bpkd.recipe import Recipe, load_recipe
 from bpkd.recorder import Recorder, Stopped
 from bpkd.run_folder import begin, is_first, prepare
@@ -137,7 +136,7 @@ def build_trainer(
     """Lightning's trainer, counting iterations."""
     callbacks: list[Any] = [run]
     if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=1 if sys.stderr.isatty() else 50))
+        callbacks.append(ProgressBar())
     every = min(recipe.evaluation.every or recipe.max_iters, recipe.max_iters)
     on_gpu = torch.cuda.is_available()
     precision: Any = "32-true"
