@@ -85,7 +85,7 @@ def picture(
     recipes = {run: load_recipe(run / "recipe.yaml", overrides) for run in map(_run, runs)}
     networks = {}
     teacher = _teacher(list(recipes.values()))
-    if teacher is not None and teacher not in recipes:
+    if teacher is not None and teacher.resolve() not in {run.resolve() for run in recipes}:
         networks["teacher"] = load(teacher)
     for run, name in _names(recipes).items():
         if name not in networks:
@@ -96,8 +96,10 @@ def picture(
 
 
 def _teacher(recipes: Sequence[Recipe]) -> Path | None:
-    """The folder of the first teacher among the recipes that is a run."""
+    """The folder of the first teacher among the recipes that is a run, and still there."""
     for recipe in recipes:
         if recipe.teacher is not None and not isinstance(recipe.teacher, Network):
-            return Path(recipe.teacher)
+            folder = Path(recipe.teacher)
+            if (folder / "recipe.yaml").is_file():
+                return folder
     return None
