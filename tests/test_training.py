@@ -128,6 +128,30 @@ def test_ctrl_c_leaves_a_checkpoint_that_goes_on(
     assert rows(whole / "metrics.csv") == rows(resumed / "metrics.csv")
 
 
+def test_checkpoints_come_between_validations_too(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["evaluation.every=6", "checkpoint_every=2"]
+    whole = run(recipe, "whole", *options)
+    before = Recorder.on_train_batch_end
+
+    def die(self: Recorder, trainer, *rest) -> None:
+        if trainer.global_step == 5:
+            raise Kill
+        before(self, trainer, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_train_batch_end", die)
+        with pytest.raises(Kill):
+            run(recipe, "killed", *options)
+    saved = torch.load(recipe.parent / "killed/last.ckpt", weights_only=True)
+    assert saved["global_step"] == 4
+    resumed = run(recipe, "killed", *options, resume=True)
+    for key, value in read_tensors(whole / "last.ckpt").items():
+        assert torch.equal(value, read_tensors(resumed / "last.ckpt")[key]), key
+    assert rows(whole / "metrics.csv") == rows(resumed / "metrics.csv")
+
+
 def test_the_teacher_is_neither_trained_nor_saved(recipe: Path) -> None:
     source = distilled(recipe)
     teacher = load(recipe.parent / "teacher")

@@ -110,6 +110,7 @@ class Recipe(_Section):
     head_lr: Annotated[float, Field(gt=0)] = 1.0
     schedule: Schedule = Schedule()
     evaluation: Evaluation = Evaluation()
+    checkpoint_every: Positive = 1000
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     devices: Positive | Literal["auto"] = "auto"
     nodes: Positive = 1

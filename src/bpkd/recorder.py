@@ -29,12 +29,21 @@ class Recorder(Callback):
         classes: names of the classes, for the columns.
         start: iterations that were done before; rows after it are dropped.
         every: iterations between rows of ``training.csv``.
+        checkpoint_every: iterations between checkpoints, besides those at validations.
     """
 
-    def __init__(self, folder: Path, classes: list[str], start: int = 0, every: int = 10) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        classes: list[str],
+        start: int = 0,
+        every: int = 10,
+        checkpoint_every: int = 1000,
+    ) -> None:
         self.folder = folder
         self.classes = classes
         self.every = every
+        self.checkpoint_every = checkpoint_every
         self.stop = False
         self.training = Table(folder / "training.csv", start)
         self.metrics = Table(folder / "metrics.csv", start)
@@ -50,8 +59,9 @@ class Recorder(Callback):
             values = {k: v.item() for k, v in trainer.callback_metrics.items() if "loss" in k}
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             self.training.append({"iteration": iteration, "lr": rate, **values})
-        if self.stop:
+        if self.stop or iteration % self.checkpoint_every == 0:
             self.save(trainer, "last.ckpt")
+        if self.stop:
             raise Stopped
 
     def on_validation_end(self, trainer: Any, module: Distiller) -> None:  # type: ignore[override]

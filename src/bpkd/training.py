@@ -71,7 +71,7 @@ def train(
     distiller = build_distiller(recipe, data)
     if is_first():
         begin(folder, recipe, data, start)
-    run = Recorder(folder, data.classes, start)
+    run = Recorder(folder, data.classes, start, checkpoint_every=recipe.checkpoint_every)
     trainer = build_trainer(recipe, run, val is not None, progress)
     transform = training_transform(ignore_index=data.ignore_index, **recipe.augment.model_dump())
     ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
