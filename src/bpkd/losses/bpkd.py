@@ -135,8 +135,8 @@ def body_loss(
 class BPKD(nn.Module):
     """Both terms, ``edge`` and ``body``, with the masks made from the labels.
 
-    The defaults are what won on validation data here (docs/results.md), not what was published:
-    that is :func:`published`.
+    The defaults are the best of a few single runs on validation data (docs/results.md), not the
+    published settings: those are :func:`published`.
 
     Args:
         kernel_size: the window of the edge detection, odd, in label pixels.
