@@ -21,8 +21,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     near = get_close_matches(word, known, n=1)
-    more = ", ..." if len(known) > 20 else ""
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known[:20])}{more}"
+    more = ", ..." if len(known) > 12 else ""
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known[:12])}{more}"
 
 
 def one_line(error: Exception) -> str:

@@ -88,6 +88,13 @@ class Evaluation(_Section):
 SGD = {"use": "torch.optim.SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 
 
+def _without_null(given: Any) -> Any:
+    """Leave out what a recipe sets to null: that is how it drops a loss of its base."""
+    if not isinstance(given, dict):
+        return given
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _over_sgd(given: Any) -> Any:
     return SGD | given if isinstance(given, dict) and "use" not in given else given
 
@@ -104,7 +111,7 @@ class Recipe(_Section):
     augment: Augment = Augment()
     student: Network
     teacher: str | Network | None = None
-    losses: dict[str, Loss] = {}
+    losses: Annotated[dict[str, Loss], BeforeValidator(_without_null)] = {}
     auxiliary_weight: Annotated[float, Field(ge=0)] = 0.4
     optimizer: Annotated[Component, BeforeValidator(_over_sgd)] = Component.model_validate(SGD)
     head_lr: Annotated[float, Field(gt=0)] = 1.0

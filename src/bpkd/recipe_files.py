@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -31,9 +32,10 @@ def find(source: str | Path) -> Path:
 
 
 def shipped_recipes() -> list[str]:
-    """The names of the recipes that come with the package; files with a ``_`` are parts of them."""
-    files = (path for path in RECIPES.rglob("*.yaml") if not path.name.startswith("_"))
-    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in files)
+    """The names of the recipes that come with the package; what begins with ``_`` is a part."""
+    paths = (path.relative_to(RECIPES) for path in RECIPES.rglob("*.yaml"))
+    whole = (path for path in paths if not any(part.startswith("_") for part in path.parts))
+    return sorted(path.with_suffix("").as_posix() for path in whole)
 
 
 def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
@@ -47,15 +49,31 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
     if not isinstance(content, DictConfig):
         raise UserError(f"{path}: expected keys and values, as in 'max_iters: 100'")
     bases = content.pop("base", None) or ListConfig([])
-    joined = OmegaConf.create({})
+    joined: Any = {}
     for base in bases if isinstance(bases, ListConfig) else [bases]:
         file = path.parent / str(base)
         try:
             file = file if file.is_file() else find(str(base))
         except UserError as error:
             raise UserError(f"{path}: base: {error}") from error
-        joined = DictConfig(OmegaConf.merge(joined, read(file, (*above, path))))
-    return DictConfig(OmegaConf.merge(joined, content))
+        joined = _over(joined, OmegaConf.to_container(read(file, (*above, path))))
+    return DictConfig(_over(joined, OmegaConf.to_container(content)))
+
+
+def _over(below: Any, above: Any) -> Any:
+    """What two recipes say together: keys of ``above`` count, and one ``use`` ousts another.
+
+    Example:
+        >>> _over({"data": {"use": "a.A", "root": "x"}}, {"data": {"root": "y"}})
+        {'data': {'use': 'a.A', 'root': 'y'}}
+        >>> _over({"data": {"use": "a.A", "root": "x"}}, {"data": {"use": "b.B"}})
+        {'data': {'use': 'b.B'}}
+    """
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    if "use" in below and below["use"] != above.get("use", below["use"]):
+        return above
+    return below | {key: _over(below.get(key), value) for key, value in above.items()}
 
 
 def change(content: DictConfig, override: str) -> None:

@@ -1,0 +1,89 @@
+"""The command line: each command calls one function of the package."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bpkd import __version__
+from bpkd.cli import runs  # noqa: F401  (the commands, in the order of the help page)
+from bpkd.cli.common import app
+from bpkd.errors import UserError
+
+HELP = """Train a small segmentation network from a big one, with sharp outlines.
+
+**With nothing at all:** `bpkd demo` trains a teacher and three students on embedded scenes, and
+shows what each learned.
+
+**With your own images:** write a *recipe*. It names the data, the student, and what the student
+is to learn from which teacher; everything else has a default.
+
+    data:
+      use: bpkd.datasets.folder.Folder
+      root: data               # images/train/a.jpg, labels/train/a.png, ...
+      classes: [road, car, tree]
+    student:
+      use: bpkd.networks.pspnet.PSPNet
+      backbone: resnet18       # any backbone of timm
+    teacher: runs/teacher      # the folder of a run
+    losses:
+      bpkd: {use: bpkd.losses.bpkd.BPKD}
+
+A recipe without `teacher` and `losses` trains a network plainly: that makes the teacher. `use`
+takes any class, your own included. Then
+
+    bpkd train teacher.yaml
+    bpkd train student.yaml
+    bpkd compare runs/teacher runs/student --out picture.png
+    bpkd predict runs/student photos --out predictions
+
+A *run* is the folder that training leaves behind, `runs/RECIPE`: weights, numbers, the recipe.
+
+Any key of a recipe can be changed on the command line: `max_iters=2000 optimizer.lr=0.005`.
+`base: other.yaml` in a recipe builds on another one.
+
+`bpkd recipes` lists the recipes that come along, `bpkd methods` what a student can learn by.
+
+Exit codes: 0 done; 2 a mistake in what was given (one line says which); 130 stopped by Ctrl-C.
+"""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"bpkd {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP)
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What stands before the command."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake becomes one line and exit code 2."""
+    # A recipe may name the user's own classes, in a file where the command is given.
+    sys.path.append(str(Path.cwd()))
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        _fail(f"{error.filename or 'a file'}: {error.strerror}")
+
+
+def _fail(message: str) -> None:
+    print(f"bpkd: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

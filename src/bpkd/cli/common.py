@@ -1,0 +1,39 @@
+"""What the commands share: the application, arguments that several take, console and bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Recipe keys to change, dotted."),
+]
+Run = Annotated[Path, typer.Argument(help="The folder of a run.")]
+Split = Annotated[str, typer.Option(help="train, val or test.")]
+Checkpoint = Annotated[str, typer.Option(help="student (the weights at the end), best or last.")]
+
+
+def console() -> Console:
+    """Tables fit the terminal; in a file or a pipe they need not be cut."""
+    return Console(width=None if sys.stdout.isatty() else 200)
+
+
+def bar(loader: Iterable[Any]) -> Iterator[Any]:
+    """A progress bar that goes away when it is done; on a terminal alone."""
+    where = Console(stderr=True)
+    hidden = not where.is_terminal
+    return iter(track(loader, "measuring", transient=True, console=where, disable=hidden))

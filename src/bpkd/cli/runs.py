@@ -1,0 +1,128 @@
+"""The commands that train a student and look at what it learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bpkd.cli.common import Checkpoint, Overrides, Run, Split, app, bar, console
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run left off.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run in its folder.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Train the student of a recipe.
+
+    The run's folder then holds the student (student.safetensors), checkpoints, the recipe as it
+    was resolved, and the numbers as CSV. Ctrl-C stops in good order; --resume goes on, to the
+    same numbers as if nothing had happened.
+
+        bpkd train camvid/bpkd data.root=data/camvid run=runs/seed1 seed=1
+    """
+    from bpkd.training import Stopped
+    from bpkd.training import train as run
+
+    try:
+        folder = run(
+            recipe, *overrides or (), resume=resume, overwrite=overwrite, progress=not quiet
+        )
+    except Stopped:
+        print("stopped; the last checkpoint is written: go on with --resume")
+        raise typer.Exit(130) from None
+    print(f"{folder} holds the student (student.safetensors) and its numbers")
+    print(f"next: bpkd evaluate {folder}")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    overrides: Overrides = None,
+    split: Split = "test",
+    checkpoint: Checkpoint = "student",
+) -> None:
+    """Measure a run: overall, along the outlines, and class by class.
+
+    Recipe keys can be changed for the occasion, e.g. `evaluation.mode=slide` for sliding windows.
+    """
+    from bpkd.evaluation import evaluate as measure
+    from bpkd.report.table import Row, by_class, terminal
+
+    scores = measure(run, *overrides or (), split=split, checkpoint=checkpoint, progress=bar)
+    page = console()
+    page.print(terminal([Row(run.resolve().name, [scores])], title=f"{run} on {split}, %"))
+    page.print(by_class(run, scores))
+    print(f"all numbers: {run / f'evaluation_{split}.json'}")
+
+
+@app.command()
+def predict(
+    run: Run,
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    out: Annotated[Path, typer.Option(help="Where the predictions go.")] = Path("predictions"),
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Side of sliding windows in pixels, for large images.")
+    ] = None,
+    checkpoint: Checkpoint = "student",
+) -> None:
+    """Segment images: label PNGs and colour overlays.
+
+    Writes OUT/labels/NAME.png, class indices with the classes' colours as palette, and
+    OUT/overlays/NAME.png. Images in folders keep their place below the folder.
+    """
+    from bpkd.prediction import predict as segment
+
+    count = segment(run, images, out, window=window, checkpoint=checkpoint, progress=bar)
+    print(f"{count} images: {out / 'labels'} and {out / 'overlays'}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs on one data set.")],
+    split: Split = "test",
+    out: Annotated[Path, typer.Option(help="The picture.")] = Path("compare.png"),
+    image: Annotated[int | None, typer.Option(help="Which image of the split.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
+    table: Annotated[Path | None, typer.Option("--csv", help="Also write it as CSV.")] = None,
+) -> None:
+    """Measure runs side by side, and draw an image through each.
+
+    The picture shows the image, its labels, the teacher and each student, zoomed on an outline.
+    Runs that differ in their seed alone share a row: mean ± standard deviation.
+    """
+    from bpkd.report import table as tables
+    from bpkd.report.compare import compare as measure
+    from bpkd.report.compare import picture
+
+    rows = measure(runs, split=split, progress=bar)
+    if markdown:
+        print(tables.markdown(rows), end="")
+    else:
+        console().print(tables.terminal(rows, title=f"on {split}, %"))
+    if table is not None:
+        tables.write_csv(rows, table)
+    picture(runs, out, split=split, index=image)
+    print(f"picture: {out}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Another seed, another demo.")] = 0,
+) -> None:
+    """Show the method on embedded scenes: a table, a picture.
+
+    Trains a teacher, a plain student, a CWD student and a BPKD student, all students from the
+    same initial weights with the same budget: some minutes on two CPU cores.
+    """
+    from bpkd.demo import demo as run
+
+    run(out, seed, console())
