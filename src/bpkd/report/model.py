@@ -1,0 +1,194 @@
+"""What networks cost, side by side: parameters, multiply-adds, stride, time and memory."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich import box
+from rich.table import Table
+from rich.text import Text
+from torch import nn
+
+from bpkd.errors import UserError
+from bpkd.files import replacing
+from bpkd.messages import one_line
+from bpkd.networks.cost import CONVENTION, multiply_adds, parameters, strides
+from bpkd.networks.speed import ENOUGH, LEAST, MOST, speed
+
+#: Each figure's column in a CSV file -> its name in a table.
+FIGURES = {
+    "parameters": "parameters",
+    "multiply_adds": "multiply-adds",
+    "stride": "output stride",
+    "milliseconds": "milliseconds",
+    "bytes": "peak memory",
+}
+PARTS = ("network", "backbone", "decode head", "auxiliary head", "resize")
+STRIDE = (
+    "Output stride: image pixels along a side of a pixel of the logits; of the backbone's last map."
+)
+
+
+@dataclass
+class Summary:
+    """What one network costs.
+
+    Attributes:
+        name: what the table calls it.
+        classes: C.
+        figures: for each of :data:`FIGURES` that is known, a number a part, and ``total``.
+        problem: why some are not known.
+    """
+
+    name: str
+    classes: int
+    figures: dict[str, dict[str, float]]
+    problem: str = ""
+
+    def cell(self, figure: str, part: str) -> str:
+        """A figure as text.
+
+        Example:
+            >>> summary = Summary("tiny", 2, {"parameters": {"network": 8e4}, "stride": {}})
+            >>> summary.cell("parameters", "network"), summary.cell("stride", "network")
+            ('80.00 k', '-')
+        """
+        value = self.figures.get(figure, {}).get(part)
+        if value is None:
+            return "-"
+        if figure == "bytes":
+            return f"{value / 2**20:.1f} MiB"
+        if figure == "milliseconds":
+            return f"{value:.1f}"
+        return f"{value:.3g}" if figure == "stride" else counted(int(value))
+
+
+def counted(count: int) -> str:
+    """A count with the prefix that leaves less than a thousand before the point.
+
+    Example:
+        >>> counted(999), counted(68_070_000), counted(256_890_000_000)
+        ('999', '68.07 M', '256.89 G')
+    """
+    value, prefixes = float(count), iter("kMGT")
+    prefix = ""
+    while round(value, 2) >= 1000:
+        value, prefix = value / 1000, next(prefixes)
+    return f"{value:.2f} {prefix}" if prefix else str(count)
+
+
+def summarise(
+    name: str,
+    classes: int,
+    network: nn.Module,
+    size: tuple[int, int] = (512, 512),
+    device: str | None = None,
+    progress: Callable[[Any], Any] = iter,
+) -> Summary:
+    """Count a network and, on a device, measure it.
+
+    Args:
+        name: what the table is to call it.
+        classes: C.
+        network: images (1, 3, H, W) -> logits in any of the shapes that
+            :func:`bpkd.networks.cost.logits_of` knows; moved to the device, left as it is else.
+        size: (H, W).
+        device: where milliseconds and memory are measured; None leaves them out.
+        progress: wraps the passes, e.g. to draw a bar.
+
+    Raises:
+        UserError: the network cannot run on an image of this size.
+    """
+    summary = Summary(name, classes, {"parameters": {**parameters(network)}})
+    try:
+        summary.figures["multiply_adds"] = {**multiply_adds(network, size)}
+        summary.figures["stride"] = strides(network, size)
+    except Exception as error:  # a network that needs numbers, not shapes alone, or another size
+        summary.problem = (
+            f"Multiply-adds and stride of {name} cannot be found out from shapes: {one_line(error)}"
+        )
+    if device is not None:
+        try:
+            milliseconds, memory = speed(network, size, device, progress)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            at = f"{size[0]} x {size[1]} on {device}"
+            raise UserError(f"{name} cannot run at {at}: {one_line(error)}") from error
+        summary.figures |= {"milliseconds": milliseconds, "bytes": {**memory}}
+    return summary
+
+
+def rows(summaries: Sequence[Summary]) -> list[list[str]]:
+    """A line a figure and part, a column a network; the first line holds the names."""
+    lines = [["", *(s.name for s in summaries)], ["classes", *(str(s.classes) for s in summaries)]]
+    for figure, title in FIGURES.items():
+        for part in ("total", *PARTS):
+            if any(part in s.figures.get(figure, {}) for s in summaries):
+                label = title if part == "total" else f"· {part}"
+                lines.append([label, *(s.cell(figure, part) for s in summaries)])
+    return lines
+
+
+def notes(
+    summaries: Sequence[Summary], size: tuple[int, int], device: str | None = None
+) -> list[str]:
+    """What the figures mean: a paragraph each."""
+    lines = [f"One image of {size[0]} x {size[1]}. {CONVENTION}", STRIDE]
+    if device is not None:
+        lines.append(_measured(torch.device(device)))
+    return lines + [summary.problem for summary in summaries if summary.problem]
+
+
+def _measured(device: torch.device) -> str:
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+        held = "torch.cuda.max_memory_allocated, libraries' workspaces included"
+    else:
+        where = f"the CPU, threads: {torch.get_num_threads()}"
+        held = "the bytes of all tensors, without what an operator needs for itself in passing"
+    return (
+        f"Measured here: batch 1, float32, on {where}. Milliseconds: the median of {LEAST} to "
+        f"{MOST} passes after a warm-up (no more once {ENOUGH:g} seconds have gone), the parts' "
+        "taken from the same passes. Peak memory: the most that is held at one time while a part "
+        f"runs, weights and image included ({held}). The whole is without the auxiliary head, "
+        "which works in training alone."
+    )
+
+
+def terminal(summaries: Sequence[Summary], width: int = 80) -> Iterator[Table]:
+    """Tables for the terminal: as many networks in one as fit into its width."""
+    words = [word for summary in summaries for word in summary.name.split()]
+    column = 1 + max(10, *map(len, words))
+    fitting = max(1, (width - 18) // column)
+    for start in range(0, len(summaries), fitting):
+        (_, *names), *lines = rows(summaries[start : start + fitting])
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("")
+        for name in names:
+            table.add_column(Text(name.replace(" ", "\n")), justify="right", no_wrap=True)
+        for label, *cells in lines:
+            table.add_row(Text(label.replace("·", " ")), *map(Text, cells))
+        yield table
+
+
+def markdown(summaries: Sequence[Summary]) -> str:
+    """A table for a Markdown page."""
+    header, *lines = rows(summaries)
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    return "".join("| " + " | ".join(line) + " |\n" for line in (header, rule, *lines))
+
+
+def write_csv(summaries: Sequence[Summary], size: tuple[int, int], file: Path) -> None:
+    """A table for a spreadsheet: a line a network and part, in full precision."""
+    with replacing(file) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["network", "classes", "height", "width", "part", *FIGURES])
+        for summary in summaries:
+            for part in (*PARTS, "total"):
+                values = [summary.figures.get(figure, {}).get(part) for figure in FIGURES]
+                if any(value is not None for value in values):
+                    writer.writerow([summary.name, summary.classes, *size, part, *values])

@@ -1,0 +1,135 @@
+"""The networks that names on the command line mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from bpkd import networks
+from bpkd.building import build_data, build_network, load, read_classes
+from bpkd.errors import UserError
+from bpkd.messages import one_line, suggestion
+from bpkd.recipe import Network, load_recipe
+from bpkd.recipe_files import change, shipped_recipes
+
+CLASSES = 19  # of Cityscapes, where nothing else says how many
+
+
+@dataclass
+class Named:
+    """A network that can be built.
+
+    Attributes:
+        name: what a table calls it.
+        classes: C.
+        build: makes the network.
+    """
+
+    name: str
+    classes: int
+    build: Callable[[], nn.Module]
+
+
+def named(words: Sequence[str], classes: int | None = None) -> list[Named]:
+    """The networks that are meant; none is built yet.
+
+    Args:
+        words: each a run's folder, the name of a network in :mod:`bpkd.networks`, a recipe (its
+            student, and its teacher where it is there), or a dotted path to a callable that takes
+            ``num_classes``; ``KEY=VALUE`` is an argument of what it follows, for a recipe an
+            override.
+        classes: of the networks that are no runs; None: a recipe's are its data set's, of others
+            19.
+
+    Raises:
+        UserError: no such thing, or it has no such argument.
+
+    Example:
+        >>> [network] = named(["PSPNet", "backbone=test_resnet.r160_in1k", "channels=8"])
+        >>> network.name, network.classes
+        ('PSPNet backbone=test_resnet.r160_in1k channels=8', 19)
+    """
+    groups: list[tuple[str, list[str]]] = []
+    for word in words:
+        if not re.match(r"[\w.]+=", word):  # a folder may be called runs/lr=0.1
+            groups.append((word, []))
+        elif groups:
+            groups[-1][1].append(word)
+        else:
+            raise UserError(f"{word!r} is an argument of no network; write it after the name")
+    return [network for name, changes in groups for network in _find(name, changes, classes)]
+
+
+def _find(name: str, changes: list[str], classes: int | None) -> list[Named]:
+    own = [each for each in networks.__all__ if not each.startswith("Seg")]
+    if (Path(name) / "recipe.yaml").is_file():
+        return [_run(name, name, changes)]
+    if name in own:
+        return [_component(name, f"bpkd.networks.{name}", changes, classes or CLASSES)]
+    if Path(name).suffix in (".yaml", ".yml") or name in shipped_recipes():
+        return _recipe(name, changes, classes)
+    if re.fullmatch(r"\w+(\.\w+)+", name):
+        return [_component(name.rpartition(".")[2], name, changes, classes or CLASSES)]
+    runs = [str(file.parent) for file in Path(name).parent.glob("*/recipe.yaml")]
+    near = suggestion(name, [*own, *runs, *shipped_recipes()])
+    raise UserError(f"{name}: no network, run or recipe, and no dotted path; {near}")
+
+
+def _run(title: str, folder: str, changes: list[str]) -> Named:
+    if changes:
+        file = Path(folder) / "recipe.yaml"
+        raise UserError(f"{folder} is a run, as it was trained; {changes[0]} can change {file}")
+    return Named(title, len(read_classes(Path(folder))[0]), partial(load, folder))
+
+
+def _component(name: str, path: str, changes: list[str], classes: int) -> Named:
+    content = DictConfig({"use": path})
+    for each in changes:
+        change(content, each)
+    network = Network.model_validate(OmegaConf.to_container(content))
+    network.check(name, given=["num_classes"])
+    return Named(" ".join([name, *changes]), classes, partial(_build, name, network, classes))
+
+
+def _recipe(name: str, changes: list[str], classes: int | None) -> list[Named]:
+    recipe = load_recipe(name, changes)
+    if classes is None:
+        try:
+            classes = len(build_data(recipe, "train").classes)
+        except UserError as error:
+            raise UserError(f"{error}; or give the number of --classes, without data") from error
+    found = []
+    title = " ".join([name, "student", *changes])
+    found.append(
+        Named(title, classes, partial(_build, f"{name}: student", recipe.student, classes))
+    )
+    title = " ".join([name, "teacher", *changes])
+    if isinstance(recipe.teacher, Network):
+        build = partial(_build, f"{name}: teacher", recipe.teacher, classes)
+        found.append(Named(title, classes, build))
+    elif recipe.teacher is not None and (Path(recipe.teacher) / "recipe.yaml").is_file():
+        found.append(_run(title, recipe.teacher, []))
+    return found
+
+
+def _build(name: str, network: Network, classes: int) -> nn.Module:
+    """The network with random weights: what it costs does not depend on them."""
+    without = {key: None for key in ("weights", "checkpoint") if network.accepts(key)}
+    network = network.model_copy(update={"checkpoint": None, **without})
+    try:
+        built: object = build_network(network, classes)
+    except UserError:
+        raise
+    except Exception as error:  # whatever someone's own network does when it is made
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise UserError(f"{name}: {network.use} cannot be built: {reason}") from error
+    if not isinstance(built, nn.Module):
+        kind = type(built).__name__
+        raise UserError(f"{name}: {network.use} gives a {kind}, and no torch.nn.Module")
+    return built

@@ -1,0 +1,155 @@
+"""The paper's tables: published numbers, those of our runs, and what lies between."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from bpkd.errors import UserError
+from bpkd.evaluation import evaluate
+from bpkd.messages import suggestion
+from bpkd.metrics.measures import Scores
+
+PUBLISHED = Path(__file__).parent / "published"
+#: Tables of pairs and methods, and the iterations of each.
+SCHEDULES = {"2": "40k", "80k": "80k"}
+DATA = {"cityscapes": "Cityscapes", "ade20k": "ADE20K", "pascal_context": "Pascal Context"}
+METHODS = {
+    "teacher": "T: {teacher}",
+    "plain": "S: {student}",
+    "skds": "SKDS",
+    "ifvd": "IFVD",
+    "cirkd": "CIRKD",
+    "cwd": "CWD",
+    "bpkd": "BPKD",
+    "bpkd_published": "BPKD, published settings",
+}
+SOURCE = (
+    "published: the authors' list of models (README of github.com/AkideLiu/BPKD, July 2023), "
+    "80k iterations, per cent; published numbers at 40k are not in the package. M, G: millions of "
+    "parameters, thousand millions of multiply-adds. Δ: ours minus published."
+)
+
+
+@dataclass
+class Line:
+    """One row of a table.
+
+    Attributes:
+        data, pair, method: which row; the names of its recipe's folders.
+        title: what the paper calls it.
+        parameters: millions, as published.
+        multiply_adds: thousand millions, as published.
+        published: measure -> per cent; empty where nothing was published.
+        ours: measure -> per cent, one a run; empty where there is no run.
+    """
+
+    data: str
+    pair: str
+    method: str
+    title: str
+    parameters: float
+    multiply_adds: float
+    published: dict[str, float] = field(default_factory=dict)
+    ours: dict[str, list[float]] = field(default_factory=dict)
+
+    def cells(self, measure: str) -> tuple[str, str, str]:
+        """Published, ours and the difference as text; a gap is ``-``.
+
+        Example:
+            >>> line = Line("ade20k", "pspnet", "cwd", "CWD", 1, 1, {"mIoU": 37.0})
+            >>> line.cells("mIoU")
+            ('37.00', '-', '-')
+            >>> line.ours = {"mIoU": [36.0, 37.0]}
+            >>> line.cells("mIoU")
+            ('37.00', '36.50 ± 0.71', '-0.50')
+        """
+        theirs, ours = self.published.get(measure), self.ours.get(measure, [])
+        shown = f"{mean(ours):.2f}" if ours else "-"
+        if len(ours) > 1:
+            shown += f" ± {stdev(ours):.2f}"
+        difference = f"{mean(ours) - theirs:+.2f}" if ours and theirs is not None else "-"
+        return (f"{theirs:.2f}" if theirs is not None else "-"), shown, difference
+
+
+def table(
+    runs: Path | None, data: Iterable[str] = (), progress: Callable[[Any], Any] = iter
+) -> list[Line]:
+    """The rows of a table of pairs and methods.
+
+    Args:
+        runs: folder that holds runs as DATA/PAIR/METHOD, or DATA/PAIR/METHOD-SEED for several
+            seeds; None for the published numbers alone.
+        data: which data sets, all where none is named.
+        progress: wraps each run's evaluation, e.g. to draw a bar.
+
+    Raises:
+        UserError: no such folder or data set.
+    """
+    for name in data:
+        if name not in DATA:
+            raise UserError(f"{name!r} is no data set of the paper; {suggestion(name, DATA)}")
+    if runs is not None and not runs.is_dir():
+        raise UserError(f"{runs} is no folder; give the folder that holds DATA/PAIR/METHOD")
+    lines = _lines(list(data) or list(DATA))
+    for line in lines if runs is not None else []:
+        for run in finished_runs(runs, line.data, line.pair, line.method):  # type: ignore[arg-type]
+            scores = evaluate(run, progress=progress)
+            for measure in ("mIoU", "mAcc"):
+                line.ours.setdefault(measure, []).append(100 * float(scores[measure]))
+    return lines
+
+
+def trimap(
+    runs: Path, data: str, pair: str, width: int, progress: Callable[[Any], Any] = iter
+) -> dict[str, list[Scores]]:
+    """Scores of the runs of one pair on one data set, by method, for the table class by class."""
+    found: dict[str, list[Scores]] = {}
+    for method in METHODS:
+        for run in finished_runs(runs, data, pair, method):
+            scores = evaluate(run, progress=progress)
+            if f"trimap_IoU@{width}" not in scores:
+                known = ", ".join(k.partition("@")[2] for k in scores if k.startswith("trimap_IoU"))
+                raise UserError(f"{run} was not measured at trimap width {width}; it has {known}")
+            found.setdefault(method, []).append(scores)
+    if not found:
+        raise UserError(f"no finished run in {runs}/{data}/{pair}; train e.g. table2/{data}/{pair}")
+    return found
+
+
+def finished_runs(runs: Path, data: str, pair: str, method: str) -> Iterator[Path]:
+    """The folders of one row's runs: METHOD, and METHOD-SEED."""
+    for folder in sorted((runs / data / pair).glob(f"{method}*")):
+        own = re.fullmatch(rf"{method}(-\d+)?", folder.name)
+        if own and (folder / "student.safetensors").is_file():
+            yield folder
+
+
+def _lines(names: list[str]) -> list[Line]:
+    """Every row with its published numbers."""
+    numbers = {(r["data"], r["pair"], r["method"]): r for r in _read("80k.csv")}
+    networks = {(row["pair"], row["role"]): row for row in _read("networks.csv")}
+    lines = []
+    for data in names:
+        for pair in dict.fromkeys(pair for pair, _ in networks):
+            titles = {role: networks[pair, role]["title"] for role in ("teacher", "student")}
+            for method, title in METHODS.items():
+                size = networks[pair, "teacher" if method == "teacher" else "student"]
+                # Our settings and the published ones stand beside the same published number.
+                row = numbers[data, pair, method.removesuffix("_published")]
+                published = {measure: float(row[measure]) for measure in ("mIoU", "mAcc")}
+                cost = float(size["parameters"]), float(size["multiply_adds"])
+                lines.append(Line(data, pair, method, title.format(**titles), *cost, published))
+    return lines
+
+
+def _read(name: str) -> list[dict[str, str]]:
+    """A file of published numbers; its first line names the source."""
+    with (PUBLISHED / name).open(newline="", encoding="utf-8") as stream:
+        next(stream)
+        return list(csv.DictReader(stream))

@@ -1,0 +1,131 @@
+"""How the paper's tables look: on the terminal, as Markdown, as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bpkd.building import read_classes
+from bpkd.errors import UserError
+from bpkd.files import replacing
+from bpkd.messages import suggestion
+from bpkd.report import paper
+
+HEADER = ("", "M", "G", "mIoU", "ours", "Δ", "mAcc", "ours", "Δ")
+
+
+@dataclass
+class Grid:
+    """A table as text.
+
+    Attributes:
+        title: what stands above it.
+        header: names of the columns.
+        rows: cells, a list a row.
+        breaks: the rows after which a line is drawn.
+        note: where the numbers come from.
+        records: the same for a spreadsheet, in full precision.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: list[list[str]]
+    breaks: set[int]
+    note: str
+    records: list[dict[str, Any]]
+
+    def terminal(self) -> Table:
+        """For the terminal."""
+        shown = Table(title=Text(self.title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        shown.title_style = ""
+        for index, name in enumerate(self.header):
+            shown.add_column(Text(name), justify="left" if index == 0 else "right", no_wrap=True)
+        for index, row in enumerate(self.rows):
+            shown.add_row(*map(Text, row), end_section=index in self.breaks)
+        return shown
+
+    def markdown(self) -> str:
+        """For a Markdown page."""
+        rule = ["---"] + ["---:"] * (len(self.header) - 1)
+        lines = [list(self.header), rule, *self.rows]
+        return f"**{self.title}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    @staticmethod
+    def write_csv(file: Path, grids: Sequence[Grid]) -> None:
+        """For a spreadsheet: every grid's records below each other."""
+        records = [record for grid in grids for record in grid.records]
+        with replacing(file) as temporary, temporary.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(records[0]))
+            writer.writeheader()
+            writer.writerows(records)
+
+
+def pairs_and_methods(
+    number: str, runs: Path | None, data: Sequence[str], progress: Callable[[Any], Any] = iter
+) -> list[Grid]:
+    """Table 2, or the one at 80k: a grid a data set.
+
+    Raises:
+        UserError: no such table, folder or data set.
+    """
+    if number not in paper.SCHEDULES:
+        known = suggestion(number, [*paper.SCHEDULES, "3"])
+        raise UserError(f"{number!r} is no table of the paper that is known here; {known}")
+    lines = paper.table(runs, data, progress)
+    grids = []
+    for name in dict.fromkeys(line.data for line in lines):
+        own = [line for line in lines if line.data == name]
+        last = {index for index, line in enumerate(own) if line.method == "bpkd_published"}
+        title = f"{paper.DATA[name]}: ours at {paper.SCHEDULES[number]} iterations"
+        rows = [_row(line) for line in own]
+        grids.append(Grid(title, HEADER, rows, last, paper.SOURCE, [_record(o) for o in own]))
+    return grids
+
+
+def _row(line: paper.Line) -> list[str]:
+    cost = [f"{line.parameters:.2f}", f"{line.multiply_adds:.2f}"]
+    return [line.title, *cost, *line.cells("mIoU"), *line.cells("mAcc")]
+
+
+def _record(line: paper.Line) -> dict[str, Any]:
+    record: dict[str, Any] = {"data": line.data, "pair": line.pair, "method": line.method}
+    for measure in ("mIoU", "mAcc"):
+        ours = line.ours.get(measure, [])
+        record[f"{measure}_published"] = line.published.get(measure, "")
+        record[f"{measure}_ours"] = mean(ours) if ours else ""
+    return record | {"runs": len(line.ours.get("mIoU", []))}
+
+
+def by_class(
+    runs: Path | None, data: str, pair: str, width: int, progress: Callable[[Any], Any] = iter
+) -> Grid:
+    """Table 3: trimap IoU class by class, a column a method.
+
+    Raises:
+        UserError: no folder of runs, or none in it that is finished.
+    """
+    if runs is None:
+        raise UserError("table 3 has no published numbers here; give --runs, e.g. runs/table2")
+    found = paper.trimap(runs, data, pair, width, progress)
+    name = f"trimap_IoU@{width}"
+    any_run = next(paper.finished_runs(runs, data, pair, next(iter(found))))
+    classes = read_classes(any_run)[0]
+    rows, records = [], []
+    for index, label in enumerate(classes):
+        values = {m: 100 * mean(s[name][index] for s in scores) for m, scores in found.items()}
+        rows.append([label, *(f"{value:.1f}" for value in values.values())])
+        records.append({"class": label, **values})
+    overall = {m: 100 * mean(s[f"trimap_mIoU@{width}"] for s in r) for m, r in found.items()}
+    rows.append(["mean", *(f"{value:.1f}" for value in overall.values())])
+    records.append({"class": "mean", **overall})
+    title = f"{data}, {pair}: trimap IoU at {width} px, %"
+    note = "Ours alone: the paper's numbers for this table are not in the package."
+    return Grid(title, ["class", *found], rows, {len(classes) - 1}, note, records)

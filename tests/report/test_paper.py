@@ -1,0 +1,99 @@
+"""The paper's tables, filled with real if untrained runs."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from bpkd import UserError, evaluate, train
+from bpkd.report.paper import Line, finished_runs, table
+from bpkd.report.paper_layout import by_class, pairs_and_methods
+
+RECIPE = """
+max_iters: 0
+data: {use: bpkd.datasets.scenes.Scenes, size: [32, 48], count: 2}
+student:
+  use: bpkd.networks.pspnet.PSPNet
+  backbone: test_efficientnet.r160_in1k
+  output_stride: 16
+  channels: 8
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds of one row, one of another, and one that was never finished."""
+    folder = tmp_path_factory.mktemp("table2")
+    (folder / "tiny.yaml").write_text(RECIPE)
+    pair = folder / "cityscapes" / "pspnet"
+    for name, seed in (("plain-0", 0), ("plain-1", 1), ("bpkd", 2), ("bpkd_published", 3)):
+        train(folder / "tiny.yaml", f"seed={seed}", f"run={pair / name}", progress=False)
+    (pair / "cwd").mkdir()
+    return folder
+
+
+def row(lines: list[Line], method: str) -> Line:
+    return next(line for line in lines if (line.pair, line.method) == ("pspnet", method))
+
+
+def test_published_numbers_alone() -> None:
+    lines = table(None)
+    assert len(lines) == 3 * 4 * 8
+    assert all(line.published and not line.ours for line in lines)
+    # Two numbers of the list, from its two ends.
+    assert row(lines, "teacher").published == {"mIoU": 79.74, "mAcc": 86.56}
+    assert lines[-2].published == {"mIoU": 47.25, "mAcc": 56.81}
+    assert row(lines, "teacher").multiply_adds == 256.89
+
+
+def test_runs_fill_their_rows_and_the_others_stay_open(runs: Path) -> None:
+    lines = table(runs, ["cityscapes"])
+    pair = runs / "cityscapes" / "pspnet"
+    both = [100 * evaluate(pair / f"plain-{seed}")["mIoU"] for seed in (0, 1)]
+    assert row(lines, "plain").ours["mIoU"] == both
+    assert row(lines, "bpkd").ours["mIoU"] == [100 * evaluate(pair / "bpkd")["mIoU"]]
+    assert row(lines, "cwd").ours == {}  # begun, not finished
+    assert {line.pair for line in lines if line.ours} == {"pspnet"}
+
+
+def test_a_method_is_not_taken_for_another_that_begins_alike(runs: Path) -> None:
+    found = [run.name for run in finished_runs(runs, "cityscapes", "pspnet", "bpkd")]
+    assert found == ["bpkd"]
+
+
+def test_grids(runs: Path, tmp_path: Path) -> None:
+    (grid,) = pairs_and_methods("2", runs, ["cityscapes"])
+    plain = next(r for r in grid.rows if r[0] == "S: PSPNet-R18")
+    assert plain[3] == "74.23" and "±" in plain[4]
+    assert float(plain[5]) == pytest.approx(float(plain[4].split()[0]) - 74.23, abs=0.006)
+    assert next(r for r in grid.rows if r[0] == "CWD")[4:6] == ["-", "-"]
+    assert grid.markdown().count("\n| ") == 2 + 32
+    grid.write_csv(tmp_path / "t.csv", [grid])
+    records = list(csv.DictReader((tmp_path / "t.csv").open()))
+    assert records[1]["runs"] == "2" and records[1]["mIoU_published"] == "74.23"
+
+
+def test_class_by_class(runs: Path) -> None:
+    grid = by_class(runs, "cityscapes", "pspnet", 3)
+    assert list(grid.header) == ["class", "plain", "bpkd", "bpkd_published"]
+    assert [r[0] for r in grid.rows][0::10] == ["sky", "mean"]
+    score = evaluate(runs / "cityscapes" / "pspnet" / "bpkd")
+    assert grid.records[2]["bpkd"] == pytest.approx(100 * score["trimap_IoU@3"][2])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda runs: pairs_and_methods("7", runs, []), "'7' is no table of the paper"),
+        (lambda runs: table(runs / "nowhere"), "is no folder"),
+        (lambda runs: table(runs, ["citycapes"]), "did you mean 'cityscapes'"),
+        (lambda runs: by_class(runs, "ade20k", "pspnet", 3), "no finished run"),
+        (lambda runs: by_class(runs, "cityscapes", "pspnet", 4), "width 4; it has 1, 3, 5"),
+        (lambda runs: by_class(None, "cityscapes", "pspnet", 3), "give --runs"),
+    ],
+)
+def test_mistakes(runs: Path, call, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UserError, match=message):
+        call(runs)

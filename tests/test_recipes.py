@@ -1,0 +1,79 @@
+"""Every recipe that comes along, and how the paper's rows are put together."""
+
+from __future__ import annotations
+
+import pytest
+
+from bpkd.recipe import Network, load_recipe
+from bpkd.recipe_files import RECIPES, read, shipped_recipes
+from bpkd.report.paper import DATA, METHODS
+
+PAIRS = {
+    "pspnet": ("pspnet_r18", "pspnet_r101"),
+    "hrnet": ("hrnet_w18s", "hrnet_w48"),
+    "deeplabv3plus": ("deeplabv3plus_mv2", "deeplabv3plus_r101"),
+    "isanet": ("isanet_r18", "isanet_r101"),
+}
+CROPS = {"cityscapes": (512, 1024), "ade20k": (512, 512), "pascal_context": (480, 480)}
+ROWS = [name for name in shipped_recipes() if name.split("/")[0] in ("table2", "80k")]
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_recipe_loads(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.run == f"runs/{name}"
+
+
+def test_every_part_is_used() -> None:
+    bases = {
+        str(base).removesuffix(".yaml")
+        for path in RECIPES.rglob("*.yaml")
+        for line in path.read_text().splitlines()
+        if line.startswith("base:")
+        for base in line.removeprefix("base:").strip(" []").split(", ")
+    }
+    ends = {base.rpartition("/")[2] for base in bases}
+    parts = (p for p in RECIPES.rglob("*.yaml") if "/_" in f"/{p.relative_to(RECIPES)}")
+    assert [str(p) for p in parts if p.stem not in ends] == []
+
+
+def test_the_tables_are_complete() -> None:
+    wanted = {
+        f"{table}/{data}/{pair}/{method}"
+        for table in ("table2", "80k")
+        for data in DATA
+        for pair in PAIRS
+        for method in METHODS
+    }
+    assert set(ROWS) == wanted
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_is_a_data_set_a_pair_a_schedule_and_a_method(name: str) -> None:
+    table, data, pair, method = name.split("/")
+    recipe = load_recipe(name)
+    assert recipe.data.use.startswith(f"bpkd.datasets.{data}.")
+    small, big = (f"bpkd.networks.{network}" for network in PAIRS[pair])
+    assert isinstance(recipe.teacher, Network)
+    assert recipe.teacher.use == big
+    assert data.replace("_", "") in str(recipe.teacher.checkpoint).replace("_", "")
+    if method == "teacher":
+        assert recipe.student == recipe.teacher and recipe.max_iters == 0
+        return
+    assert recipe.student.use == small and recipe.student.checkpoint is None
+    assert recipe.max_iters == {"table2": 40_000, "80k": 80_000}[table]
+    assert recipe.augment.crop == ((512, 512) if table == "table2" else CROPS[data])
+    assert recipe.optimizer.arguments == {
+        "lr": 0.004 if data == "pascal_context" else 0.01,
+        "momentum": 0.9,
+        "weight_decay": 1e-4 if data == "pascal_context" else 5e-4,
+    }
+    assert (recipe.schedule.power, recipe.schedule.floor, recipe.auxiliary_weight) == (
+        0.9,
+        1e-4,
+        0.4,
+    )
+    assert recipe.evaluation.mode == ("slide" if data == "pascal_context" else "whole")
+    losses = read(RECIPES / "_losses" / f"{method}.yaml")["losses"]
+    small_maps = table == "80k" and data == "pascal_context" and pair in ("pspnet", "isanet")
+    assert set(recipe.losses) == {n for n in losses if not (n == "holistic" and small_maps)}
