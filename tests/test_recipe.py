@@ -14,7 +14,6 @@ from bpkd.cli import HELP
 from bpkd.errors import UserError
 from bpkd.messages import one_line
 from bpkd.recipe import Network, dump, load_recipe
-from bpkd.recipe_files import RECIPES, shipped_recipes
 
 TINY = """
 data: {use: bpkd.datasets.scenes.Scenes, size: [32, 48], count: 3}
@@ -123,17 +122,22 @@ def test_what_is_dumped_is_read_back(tmp_path: Path) -> None:
     assert dump(again) == dump(recipe)
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
-def test_every_shipped_recipe_is_valid(name: str) -> None:
-    recipe = load_recipe(name)
-    assert recipe.run == f"runs/{name}"
-    if isinstance(recipe.teacher, str):
-        assert (RECIPES / recipe.teacher.removeprefix("runs/")).with_suffix(".yaml").is_file()
+def test_another_use_ousts_what_the_base_says_of_the_old_one(tmp_path: Path) -> None:
+    write(tmp_path, TAUGHT, "low")
+    text = """base: low.yaml
+student: {use: bpkd.networks.pspnet_r18}
+data: {size: [64, 64]}
+losses: {cwd: {use: bpkd.losses.kd.KD}}
+"""
+    recipe = load_recipe(write(tmp_path, text, "top"))
+    assert recipe.student.arguments == {}
+    assert recipe.losses["cwd"].weight is None
+    assert recipe.data.arguments == {"size": [64, 64], "count": 3}
 
 
-def test_parts_are_not_shipped_recipes() -> None:
-    assert {"demo/teacher", "demo/bpkd", "camvid/plain"} <= set(shipped_recipes())
-    assert not any("_base" in name for name in shipped_recipes())
+def test_null_drops_a_loss_of_the_base(tmp_path: Path) -> None:
+    write(tmp_path, TAUGHT, "low")
+    assert load_recipe(write(tmp_path, "base: low.yaml\nlosses: {cwd: null}", "top")).losses == {}
 
 
 def test_the_recipe_in_the_help_is_valid(tmp_path: Path) -> None:
@@ -164,7 +168,7 @@ def test_the_recipe_in_the_help_is_valid(tmp_path: Path) -> None:
         ("optimizer.momentun=0.5", "did you mean 'momentum'?"),
         # Wrong types and values.
         ("max_iters=many", "max_iters: expected a whole number, got 'many'"),
-        ("max_iters=0", "max_iters: expected greater than 0, got 0"),
+        ("batch_size=0", "batch_size: expected greater than 0, got 0"),
         ("max_iters=1.5", "max_iters: expected a whole number, got 1.5"),
         ("seed=-1", "seed: expected greater than or equal to 0, got -1"),
         ("augment=5", "augment: expected keys and values, got 5"),

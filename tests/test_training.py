@@ -265,3 +265,11 @@ def test_dsd_gets_the_teachers_auxiliary_logits(recipe: Path) -> None:
     loss = "losses.dsd={use: bpkd.losses.dsd.DSD}"
     folder = run(recipe, "student", f"teacher={teacher}", loss, "max_iters=1")
     assert "loss/dsd.psd" in rows(folder / "training.csv")[0]
+
+
+def test_no_iterations_make_a_run_of_a_network_as_it_is(recipe: Path) -> None:
+    taught = run(recipe, "taught", "max_iters=1")
+    weights = taught / "student.safetensors"
+    as_it_is = run(recipe, "as_it_is", "max_iters=0", f"student.checkpoint={weights}")
+    assert (as_it_is / "student.safetensors").read_bytes() == weights.read_bytes()
+    assert evaluate(as_it_is)["mIoU"] == evaluate(taught)["mIoU"]

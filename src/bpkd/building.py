@@ -6,19 +6,22 @@ import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import nn
 
-from bpkd.distiller import Weighted
 from bpkd.errors import UserError
 from bpkd.files import load_into, load_tensors, read_tensors, replacing
-from bpkd.inference import Inference, slide, whole
+from bpkd.inference import Inference, averaged, slide, whole
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
+from bpkd.networks.weights import load_weights
 from bpkd.recipe import Evaluation, Loss, Network, Recipe, load_recipe
+from bpkd.weighted import Weighted
 
 
 def build_data(recipe: Recipe, split: str) -> Any:
@@ -33,35 +36,28 @@ def build_data(recipe: Recipe, split: str) -> Any:
 
 
 def build_student(recipe: Recipe, num_classes: int) -> nn.Module:
-    """The student; the same initial weights whatever else the recipe holds."""
-    with seeded(recipe.seed):
-        return build_network(recipe.student, num_classes)
-
-
-def build_teacher(recipe: Recipe, classes: list[str]) -> nn.Module | None:
-    """The teacher, from a run's folder or as the recipe describes it.
+    """The student; the same initial weights whatever else the recipe holds.
 
     Raises:
-        UserError: it has other classes than the data set.
+        UserError: the network can only teach.
     """
-    if recipe.teacher is None:
-        return None
-    if isinstance(recipe.teacher, Network):
-        return build_network(recipe.teacher, len(classes))
-    theirs = read_classes(Path(recipe.teacher))[0]
-    if len(theirs) != len(classes):
-        raise UserError(
-            f"the teacher {recipe.teacher} has {len(theirs)} classes and the data set "
-            f"{len(classes)}; both need the same classes in the same order"
-        )
-    return load(recipe.teacher)
+    with seeded(recipe.seed):
+        student = build_network(recipe.student, num_classes)
+    if getattr(student, "teacher_only", False):
+        raise UserError(f"student.use: {recipe.student.use} cannot be trained; use it as teacher")
+    return student
 
 
-def build_network(network: Network, num_classes: int) -> nn.Module:
-    """A network, with its checkpoint loaded where it has one."""
+def build_network(network: Network, num_classes: int | None) -> nn.Module:
+    """A network, with its checkpoint loaded where it has one.
+
+    Args:
+        network: its entry in a recipe.
+        num_classes: C; None for one that knows how many it has.
+    """
     built: nn.Module = network.build(num_classes=num_classes)
     if network.checkpoint is not None:
-        load_tensors(built, network.checkpoint)
+        load_weights(built, network.checkpoint)
     return built
 
 
@@ -78,11 +74,17 @@ def build_losses(
         for name, entry in recipe.losses.items():
             given = {"num_classes": num_classes} if entry.accepts("num_classes") else {}
             if entry.accepts("student_channels") and teacher is not None:
-                feature = str(entry.arguments.get("feature", "head"))
-                given["student_channels"] = _channels(student, feature)
-                given["teacher_channels"] = _channels(teacher, feature)
+                where, feature = f"losses.{name}.feature", entry.argument("feature", "head")
+                given["student_channels"] = _channels(student, feature, where, "student")
+                given["teacher_channels"] = _channels(teacher, feature, where, "teacher")
             losses[name] = entry.build(**given)
-            weighted[name] = Weighted(_weights(name, entry, losses[name]), entry.ramp)
+            weighted[name] = Weighted(
+                _weights(name, entry, losses[name]),
+                entry.ramp,
+                entry.start,
+                recipe.max_iters if entry.until is None else entry.until,
+                entry.decay,
+            )
     return losses, weighted
 
 
@@ -102,16 +104,25 @@ def _weights(name: str, entry: Loss, loss: nn.Module) -> dict[str, float]:
     return weights
 
 
-def _channels(network: nn.Module, feature: str) -> int:
-    """Channels of a named feature map, found by a small forward pass."""
+def _channels(network: nn.Module, feature: str, where: str, who: str) -> int:
+    """Channels of a named feature map, found by a small forward pass.
+
+    Args:
+        network: images -> SegOutput.
+        feature: name of the feature map.
+        where: the recipe's key, for the message.
+        who: student or teacher, for the message.
+    """
     training = network.training
-    device = next(network.parameters()).device
+    device = next(chain(network.parameters(), network.buffers())).device
     with torch.no_grad():
         output: SegOutput = network.eval()(torch.zeros(1, 3, 64, 64, device=device))
     network.train(training)
     if feature not in output.features:
         known = ", ".join(output.features)
-        raise UserError(f"the network has no feature map {feature!r}; it has {known}")
+        raise UserError(
+            f"{where}: the {who} has no features named {feature!r}; it has: {known or 'none'}"
+        )
     return output.features[feature].shape[1]
 
 
@@ -123,10 +134,14 @@ def build_measures(evaluation: Evaluation, data: Any) -> Measures:
 
 
 def build_inference(evaluation: Evaluation) -> Inference:
-    """Whole images, or sliding windows."""
-    if evaluation.mode == "whole":
-        return whole
-    return partial(slide, window=evaluation.window, stride=evaluation.stride)
+    """Whole images or sliding windows; of the images as they are, or of several views of them."""
+    inference: Inference = whole
+    if evaluation.mode == "slide":
+        inference = partial(slide, window=evaluation.window, stride=evaluation.stride)
+    base_size, scales, flip = evaluation.base_size, evaluation.scales, evaluation.flip
+    if base_size is None and scales == [1] and not flip:
+        return inference
+    return partial(averaged, inference=inference, base_size=base_size, scales=scales, flip=flip)
 
 
 def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
@@ -147,7 +162,10 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
         raise UserError(f"{run}: no run here (no recipe.yaml); give the folder of a run")
     recipe = load_recipe(folder / "recipe.yaml")
     classes, palette = read_classes(folder)
-    if recipe.student.accepts("weights"):
+    if (folder / "student.yaml").is_file():
+        described = yaml.safe_load((folder / "student.yaml").read_text())
+        recipe.student = Network.model_validate(described)
+    elif recipe.student.accepts("weights"):
         # The backbone's own weights are in the checkpoint: their file need not be there any more.
         recipe.student.__pydantic_extra__["weights"] = None  # type: ignore[index]
     recipe.student.checkpoint = None
@@ -163,6 +181,16 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
         )
     network.classes, network.palette = classes, palette  # type: ignore[assignment]
     return network.eval()
+
+
+def write_student(folder: Path, student: nn.Module) -> None:
+    """Keep how to build a student whose recipe names something to download or a file.
+
+    Such a network has ``rebuild``: an entry of a recipe that needs neither.
+    """
+    if (entry := getattr(student, "rebuild", None)) is not None:
+        with replacing(folder / "student.yaml") as file:
+            file.write_text(yaml.safe_dump(entry, sort_keys=False))
 
 
 def write_classes(folder: Path, data: Any) -> None:

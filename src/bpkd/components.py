@@ -64,6 +64,18 @@ class Component(BaseModel):
         """Whether the target has an argument of that name."""
         return name in _parameters(resolve(self.use))
 
+    def argument(self, name: str, default: Any) -> Any:
+        """An argument as the target will get it; ``default`` where nobody says.
+
+        Example:
+            >>> Component(use="bpkd.losses.cwd.CWD").argument("temperature", 1.0)
+            4.0
+        """
+        parameter = _parameters(resolve(self.use)).get(name)
+        if parameter is not None and parameter.default is not parameter.empty:
+            default = parameter.default
+        return self.arguments.get(name, default)
+
     def check(self, where: str, given: Iterable[str] = ()) -> None:
         """Refuse arguments that the target does not have, and missing ones.
 
@@ -79,7 +91,8 @@ class Component(BaseModel):
         except UserError as error:
             raise UserError(f"{where}.use: {error}") from error
         given, parameters = list(given), _parameters(target)
-        known = [*(name for name in parameters if name not in given), *type(self).model_fields]
+        own = (field.alias or name for name, field in type(self).model_fields.items())
+        known = [*(name for name in parameters if name not in given), *own]
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         for name in self.arguments:
             if name in given:

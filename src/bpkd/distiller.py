@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -15,23 +14,7 @@ from bpkd.errors import UserError
 from bpkd.inference import Inference, predict, whole
 from bpkd.metrics.measures import Measures, scalars
 from bpkd.networks.base import SegOutput, resize
-
-
-@dataclass(frozen=True)
-class Weighted:
-    """How much a loss counts: a weight for each of its terms, reached by a linear ramp."""
-
-    weights: Mapping[str, float]
-    ramp: int = 0
-
-    def at(self, term: str, iteration: int) -> float:
-        """The weight of a term at an iteration.
-
-        Example:
-            >>> Weighted({"edge": 10.0}, ramp=4).at("edge", 0)
-            2.5
-        """
-        return self.weights[term] * min(1.0, (iteration + 1) / max(self.ramp, 1))
+from bpkd.weighted import Weighted
 
 
 class Distiller(lightning.LightningModule):
@@ -40,7 +23,8 @@ class Distiller(lightning.LightningModule):
     Args:
         student: images -> SegOutput.
         teacher: the same, or None; it is never trained, never saved, never synchronised.
-        losses: distillation losses by name.
+        losses: distillation losses by name. Where there are several processes, a loss keeps the
+            buffers that it registers itself equal on all of them.
         weighted: their weights, by the same names.
         configure: the student's and the losses' parameters -> optimizer and scheduler.
         measures: what validation computes.
@@ -78,6 +62,15 @@ class Distiller(lightning.LightningModule):
         # Past nn.Module's own bookkeeping: what is no submodule is not trained, not saved in
         # checkpoints, not broadcast between processes and not put into training mode.
         self.__dict__["teacher"] = teacher
+        # DDP sends the first process's buffers to all others before each step. That is right for
+        # statistics of batch normalisation, which go apart where they are not synchronised: the
+        # student that is measured is then the one that is saved. Losses keep their own buffers
+        # in step, and a memory of 0.4 GB must not travel in each iteration.
+        self._ddp_params_and_buffers_to_ignore = [
+            f"losses.{name}.{buffer}"
+            for name, loss in losses.items()
+            for buffer, _ in loss.named_buffers(recurse=False)
+        ]
 
     def configure_optimizers(self) -> Any:
         """Lightning's hook."""
@@ -93,8 +86,11 @@ class Distiller(lightning.LightningModule):
                 self.teacher.auxiliary_in_eval = True  # type: ignore[assignment]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Make this iteration's dropout a function of seed, iteration and process alone."""
-        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 1009 + self.global_rank)
+        """Make this batch's dropout a function of seed, iteration, part and process alone."""
+        parts = self.trainer.accumulate_grad_batches
+        self.part = batch_idx % parts  # of an iteration that accumulates
+        number = self.global_step * parts + self.part
+        torch.manual_seed((self.seed * 1_000_003 + number) * 1009 + self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] and labels (N, H, W) -> the loss."""
@@ -105,12 +101,13 @@ class Distiller(lightning.LightningModule):
         if student.auxiliary is not None:
             terms["auxiliary"] = self.cross_entropy(student.auxiliary, labels)
             total = total + self.auxiliary_weight * terms["auxiliary"]
-        if self.teacher is not None and self.losses:
+        losses = self.active_losses()
+        if self.teacher is not None and losses:
             with torch.no_grad():
                 teacher = self.teacher(images)
             # Temperatures and similarities need full precision; the networks do not.
             with torch.autocast(self.device.type, enabled=False):
-                for name, loss in self.losses.items():
+                for name, loss in losses.items():
                     for term, value in loss(student, teacher, labels).items():
                         terms[f"{name}.{term}"] = value
                         total = total + self.weighted[name].at(term, self.global_step) * value
@@ -118,16 +115,32 @@ class Distiller(lightning.LightningModule):
         if not total.isfinite():
             self.refuse(terms)
         self.log_dict({"loss": total.detach()}, prog_bar=True)
-        self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()})
+        self.shown = {f"loss/{name}": value.detach() for name, value in terms.items()}
+        self.log_dict(self.shown)
         return total
 
     def on_after_backward(self) -> None:
-        """A loss may train something of its own, such as a discriminator, on the same outputs."""
-        for name, loss in self.losses.items():
+        """A loss may train something of its own, such as a discriminator, on the same outputs.
+
+        Its step, like the student's, comes once an iteration, of the parts' mean gradient.
+        """
+        parts = self.trainer.accumulate_grad_batches
+        mean = {"share": 1 / parts, "last": self.part == parts - 1}
+        for name, loss in self.active_losses().items():
             if hasattr(loss, "own_step"):
                 with torch.autocast(self.device.type, enabled=False):
-                    terms = loss.own_step(*self.step)  # type: ignore[operator]
-                self.log_dict({f"loss/{name}.{term}": value for term, value in terms.items()})
+                    terms = loss.own_step(*self.step, **mean)  # type: ignore[operator]
+                own = {f"loss/{name}.{term}": value for term, value in terms.items()}
+                self.shown |= own
+                self.log_dict(own)
+
+    def active_losses(self) -> dict[str, nn.Module]:
+        """The losses that count in this iteration; the others rest, and their memories with them.
+
+        Where all of them rest, so does the teacher.
+        """
+        now = self.global_step
+        return {name: loss for name, loss in self.losses.items() if self.weighted[name].active(now)}
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean over labelled pixels, at the labels' size; 0 where there is none."""

@@ -108,7 +108,8 @@ def measure(
 
 def inference_parameters(network: nn.Module) -> list[nn.Parameter]:
     """The parameters that inference uses: all but an auxiliary head's."""
-    return [p for name, p in network.named_parameters() if not name.startswith("auxiliary_head.")]
+    auxiliary = getattr(network, "auxiliary_prefix", "auxiliary_head.")
+    return [p for name, p in network.named_parameters() if not name.startswith(auxiliary)]
 
 
 def fingerprint(network: nn.Module, *settings: str) -> str:

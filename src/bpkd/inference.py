@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from bpkd.datasets.transforms import rescaled_size
 from bpkd.networks.base import resize
 
 #: A network and images (N, 3, H, W) in [0, 1] -> logits (N, C, H, W).
@@ -58,6 +59,42 @@ def _spans(length: int, window: int, stride: int) -> Iterator[slice]:
     for step in range(steps + 1):
         stop = min(step * stride + window, length)
         yield slice(max(stop - window, 0), stop)
+
+
+def averaged(
+    network: nn.Module,
+    images: Tensor,
+    inference: Inference = whole,
+    base_size: Sequence[int] | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+) -> Tensor:
+    """Scores (N, C, H, W) from images that are resized, and perhaps mirrored, first.
+
+    As MMSegmentation tests: each view's logits are resized to the images' own size. One view
+    gives logits; several give the mean of their softmax probabilities.
+
+    Args:
+        network: images -> SegOutput.
+        images: (N, 3, H, W) in [0, 1].
+        inference: how a view's logits are got, at the view's size.
+        base_size: the images are fitted into it, the aspect kept, see
+            :func:`bpkd.datasets.transforms.rescaled_size`; None: their own size.
+        scales: factors of the base size, a view each.
+        flip: whether each view comes mirrored, too.
+    """
+    size = images.shape[-2:]
+    views = [(scale, mirrored) for scale in scales for mirrored in (False, True)[: 1 + flip]]
+    mean = images.new_zeros(())
+    for scale, mirrored in views:
+        base = [int(side * scale) for side in base_size or size]
+        view = resize(images, rescaled_size(size, base))
+        logits = resize(inference(network, view.flip(-1) if mirrored else view), size)
+        if len(views) == 1:
+            return logits
+        share = logits.float().softmax(dim=1) / len(views)
+        mean = mean + (share.flip(-1) if mirrored else share)
+    return mean
 
 
 @torch.inference_mode()

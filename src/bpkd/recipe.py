@@ -14,6 +14,7 @@ from bpkd.components import Component
 from bpkd.errors import UserError
 from bpkd.messages import finding, shown
 from bpkd.recipe_files import RECIPES, change, find, first_line, read
+from bpkd.weighted import Decay
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -37,9 +38,11 @@ class Augment(_Section):
 
     crop: tuple[Positive, Positive] = (512, 512)
     scale: tuple[float, float] = (0.5, 2.0)
+    base_size: tuple[Positive, Positive] | None = None
     cat_max_ratio: Share = 0.75
     flip: Share = 0.5
     photometric: bool = True
+    antialias: bool = True
 
 
 class Network(Component):
@@ -48,11 +51,54 @@ class Network(Component):
     checkpoint: str | None = None
 
 
+class Teacher(Network):
+    """A network with classes of its own.
+
+    ``class_map`` gives, for each of the data set's classes, the teacher's class or the list of
+    those that it joins, by index or name: see :mod:`bpkd.networks.class_map`. ``num_classes`` is
+    how many the teacher itself has, where its file or folder does not say.
+    """
+
+    num_classes: Positive | None = None
+    class_map: list[Any] | dict[str, Any] | None = None
+
+    def knows_its_classes(self) -> bool:
+        """Whether the target finds out by itself how many classes it has."""
+        return self.argument("num_classes", 0) is None
+
+
 class Loss(Component):
-    """A distillation loss, the weights of its terms, and a linear ramp up to them."""
+    """A distillation loss, the weights of its terms, and when it counts how much.
+
+    The iterations are those of :class:`bpkd.weighted.Weighted`; ``from`` in a recipe is ``start``
+    here, for it is a word of Python's own.
+    """
 
     weight: float | dict[str, float] | None = None
     ramp: Annotated[int, Field(ge=0)] = 0
+    start: Annotated[int, Field(ge=0, alias="from")] = 0
+    until: Positive | None = None
+    decay: Decay | None = None
+
+    def check_iterations(self, where: str, max_iters: int) -> None:
+        """Refuse a loss that would never count, or never reach its weight.
+
+        Raises:
+            UserError: names the key.
+        """
+        end, last = max_iters, "max_iters"
+        if self.until is not None and self.until <= max_iters:
+            end, last = self.until, f"{where}.until"
+        if self.start >= end:
+            raise UserError(
+                f"{where}.from: expected an iteration before {last}, which is {end}, "
+                f"got {self.start}"
+            )
+        if self.start + self.ramp > end:
+            raise UserError(
+                f"{where}.ramp: expected at most {end - self.start} iterations, from {self.start} "
+                f"to {last}, which is {end}; got {self.ramp}"
+            )
 
 
 class Schedule(_Section):
@@ -64,12 +110,15 @@ class Schedule(_Section):
 
 
 class Evaluation(_Section):
-    """How, and how often, the network is measured."""
+    """How, and how often, the network is measured; see :func:`bpkd.inference.averaged`."""
 
     every: Positive | None = None
     mode: Literal["whole", "slide"] = "whole"
     window: tuple[Positive, Positive] = (512, 512)
     stride: tuple[Positive, Positive] = (342, 342)
+    base_size: tuple[Positive, Positive] | None = None
+    scales: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = [1.0]
+    flip: bool = False
     batch_size: Positive = 1
     trimap_widths: list[Positive] = [1, 3, 5]
     dilation_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.02
@@ -104,13 +153,14 @@ class Recipe(_Section):
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 0
-    max_iters: Positive = 40_000
+    max_iters: Annotated[int, Field(ge=0)] = 40_000
     batch_size: Positive = 8
+    accumulate: Positive = 1
     workers: Annotated[int, Field(ge=0)] = 2
     data: Data
     augment: Augment = Augment()
     student: Network
-    teacher: str | Network | None = None
+    teacher: str | Teacher | None = None
     losses: Annotated[dict[str, Loss], BeforeValidator(_without_null)] = {}
     auxiliary_weight: Annotated[float, Field(ge=0)] = 0.4
     optimizer: Annotated[Component, BeforeValidator(_over_sgd)] = Component.model_validate(SGD)
@@ -121,6 +171,7 @@ class Recipe(_Section):
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     devices: Positive | Literal["auto"] = "auto"
     nodes: Positive = 1
+    sync_batchnorm: bool = True
     run: str
 
     def check(self, source: str) -> None:
@@ -132,12 +183,14 @@ class Recipe(_Section):
         try:
             self.data.check("data", given=["split"])
             self.student.check("student", given=["num_classes"])
-            if isinstance(self.teacher, Network):
+            if isinstance(self.teacher, Teacher):
                 self.teacher.check("teacher", given=["num_classes"])
             for name, loss in self.losses.items():
                 loss.check(
                     f"losses.{name}", given=["num_classes", "student_channels", "teacher_channels"]
                 )
+                if self.max_iters:
+                    loss.check_iterations(f"losses.{name}", self.max_iters)
             self.optimizer.check("optimizer", given=["params"])
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
@@ -192,4 +245,4 @@ def load_recipe(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
 
 def dump(recipe: Recipe) -> str:
     """A recipe as YAML that :func:`load_recipe` reads back."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    return yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False)

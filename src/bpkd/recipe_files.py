@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bpkd.errors import UserError
-from bpkd.messages import one_line, suggestion
+from bpkd.messages import one_line
 
 #: The recipes that come with the package; each can be named without its folder and ``.yaml``.
 RECIPES = Path(__file__).parent / "recipes"
@@ -25,10 +26,9 @@ def find(source: str | Path) -> Path:
     if (given / "recipe.yaml").is_file():
         raise UserError(f"{source} is a run's folder; its recipe is {given / 'recipe.yaml'}")
     beside = [str(given.with_name(path.name)) for path in given.parent.glob("[!.]*.yaml")]
-    raise UserError(
-        f"{source}: no such recipe file, nor a recipe's name; "
-        f"{suggestion(str(source), [*beside, *shipped_recipes()])}"
-    )
+    near = get_close_matches(str(source), [*beside, *shipped_recipes()], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "bpkd recipes lists those that come along"
+    raise UserError(f"{source}: no such recipe file, nor a recipe's name; {hint}")
 
 
 def shipped_recipes() -> list[str]:

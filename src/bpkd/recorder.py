@@ -54,9 +54,13 @@ class Recorder(Callback):
         self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """A row now and then, and the orderly end of a run that is to stop."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return  # in the middle of an iteration
         iteration = trainer.global_step
         if trainer.is_global_zero and (iteration % self.every == 0 or iteration == 1):
-            values = {k: v.item() for k, v in trainer.callback_metrics.items() if "loss" in k}
+            # Lightning keeps the last number of a loss that does not count any more.
+            names = {"loss", *module.shown}
+            values = {k: v.item() for k, v in trainer.callback_metrics.items() if k in names}
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             self.training.append({"iteration": iteration, "lr": rate, **values})
         if self.stop or iteration % self.checkpoint_every == 0:

@@ -20,7 +20,7 @@ import bpkd
 from bpkd.building import write_classes
 from bpkd.errors import UserError
 from bpkd.files import read_checkpoint, replacing
-from bpkd.recipe import Recipe, dump
+from bpkd.recipe import Recipe, dump, load_recipe
 
 
 def prepare(folder: Path, recipe: Recipe, resume: bool, overwrite: bool) -> int:
@@ -65,9 +65,17 @@ def begin(folder: Path, recipe: Recipe, data: Any, start: int) -> None:
         raise
 
 
+def note(folder: Path, **facts: str) -> None:
+    """Add to ``environment.json`` what is known only once the run has its devices."""
+    known = json.loads((folder / "environment.json").read_text())
+    with replacing(folder / "environment.json") as file:
+        file.write_text(json.dumps(known | facts, indent=2) + "\n")
+
+
 def _same_recipe(folder: Path, recipe: Recipe) -> None:
     """Refuse to go on with another recipe than the run began with."""
-    before = yaml.safe_load((folder / "recipe.yaml").read_text())
+    # As it is read today: a key that came later had its default then.
+    before = yaml.safe_load(dump(load_recipe(folder / "recipe.yaml")))
     now = yaml.safe_load(dump(recipe))
     for key, value in now.items():
         if before.get(key) != value and key not in ("workers", "devices", "nodes"):

@@ -20,7 +20,7 @@ from bpkd.building import (
     build_losses,
     build_measures,
     build_student,
-    build_teacher,
+    write_student,
 )
 from bpkd.datasets.loading import eval_loader, train_loader
 from bpkd.datasets.transforms import training_transform
@@ -29,10 +29,12 @@ from bpkd.errors import UserError
 from bpkd.files import write_tensors
 from bpkd.messages import one_line
 from bpkd.optimization import optimization
+from bpkd.processes import SyncBatchNorm, strategy
 from bpkd.progress import ProgressBar
 from bpkd.recipe import Recipe, load_recipe
 from bpkd.recorder import Recorder, Stopped
-from bpkd.run_folder import begin, is_first, prepare
+from bpkd.run_folder import begin, is_first, note, prepare
+from bpkd.teachers import build_teacher
 
 
 def train(
@@ -63,6 +65,8 @@ def train(
         recipe = load_recipe(recipe, overrides)
     folder = Path(recipe.run)
     start = prepare(folder, recipe, resume, overwrite)
+    if recipe.max_iters == 0:
+        return _untrained(recipe, folder)
     if start >= recipe.max_iters:
         return folder
     _quiet()
@@ -71,6 +75,7 @@ def train(
     distiller = build_distiller(recipe, data)
     if is_first():
         begin(folder, recipe, data, start)
+        write_student(folder, distiller.student)
     run = Recorder(folder, data.classes, start, checkpoint_every=recipe.checkpoint_every)
     trainer = build_trainer(recipe, run, val is not None, progress)
     transform = training_transform(ignore_index=data.ignore_index, **recipe.augment.model_dump())
@@ -80,11 +85,13 @@ def train(
         transform,
         seed=recipe.seed,
         batch_size=recipe.batch_size,
-        iterations=recipe.max_iters,
-        start=start,
+        iterations=recipe.max_iters * recipe.accumulate,
+        start=start * recipe.accumulate,
         workers=recipe.workers,
         **ranks,
     )
+    if trainer.is_global_zero:
+        _say_batch(folder, effective_batch(recipe, trainer.world_size), progress)
     held_out = None
     if val is not None:
         size = recipe.evaluation.batch_size
@@ -111,10 +118,21 @@ def train(
     return folder
 
 
+def _untrained(recipe: Recipe, folder: Path) -> Path:
+    """A run of no iterations: a network as its checkpoint has it, to evaluate and compare."""
+    data = build_data(recipe, "train")
+    student = build_student(recipe, len(data.classes))
+    if is_first():
+        begin(folder, recipe, data, 0)
+        write_student(folder, student)
+        write_tensors(student, folder / "student.safetensors")
+    return folder
+
+
 def build_distiller(recipe: Recipe, data: Any) -> Distiller:
     """Student, teacher and losses of a recipe, ready to train on a data set."""
     student = build_student(recipe, len(data.classes))
-    teacher = build_teacher(recipe, data.classes)
+    teacher = build_teacher(recipe, data.classes) if recipe.losses else None
     losses, weighted = build_losses(recipe, student, teacher, len(data.classes))
     return Distiller(
         student.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -128,6 +146,20 @@ def build_distiller(recipe: Recipe, data: Any) -> Distiller:
         data.ignore_index,
         recipe.seed,
     )
+
+
+def effective_batch(recipe: Recipe, devices: int) -> str:
+    """How many images an iteration takes, on so many devices of all machines together."""
+    factors = [(recipe.accumulate, "accumulated"), (devices, "devices")]
+    shown = [f" x {count} {what}" for count, what in factors if count > 1]
+    total = recipe.batch_size * recipe.accumulate * devices
+    return f"{recipe.batch_size} a step{''.join(shown)} = {total}" if shown else str(total)
+
+
+def _say_batch(folder: Path, batch: str, aloud: bool) -> None:
+    note(folder, batch=batch)
+    if aloud:
+        print(f"batch: {batch}", flush=True)
 
 
 def build_trainer(
@@ -147,7 +179,9 @@ def build_trainer(
     arguments: dict[str, Any] = dict(
         max_steps=recipe.max_iters,
         max_epochs=-1,
-        val_check_interval=every if validate else None,
+        accumulate_grad_batches=recipe.accumulate,
+        # Lightning counts what is loaded here, not steps of the optimizer.
+        val_check_interval=every * recipe.accumulate if validate else None,
         check_val_every_n_epoch=None,
         limit_val_batches=1.0 if validate else 0,
         num_sanity_val_steps=0,
@@ -160,7 +194,8 @@ def build_trainer(
         precision=precision,
         devices=recipe.devices,
         num_nodes=recipe.nodes,
-        sync_batchnorm=on_gpu,
+        strategy=strategy(recipe),
+        plugins=[SyncBatchNorm()] if recipe.sync_batchnorm and on_gpu else None,
         use_distributed_sampler=False,
         default_root_dir=run.folder,
     )

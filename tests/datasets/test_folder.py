@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bpkd.datasets.folder import Folder, spaced_palette
+from bpkd.datasets.classes import spaced_palette
+from bpkd.datasets.folder import Folder, collecting_missing
 from bpkd.errors import UserError
 
 CLASSES = ["road", "car", "tree"]
@@ -108,6 +111,46 @@ def test_suffixes_as_in_cityscapes(tmp_path: Path) -> None:
     assert data.name(0) == "1_left"
 
 
+def test_lists_of_stems(tmp_path: Path) -> None:
+    for stem in ("a", "b/c", "d e", "left out"):
+        pair(tmp_path, stem, split="all")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("d e\n\nb/c\n")
+    (tmp_path / "lists/val.txt").write_text("a.png\r\nb/c\r\n")
+    layout = {"images": "images/all", "labels": "labels/all", "list": "lists/{split}.txt"}
+    data = folder(tmp_path, split="train+val", **layout)
+    assert [data.name(i) for i in range(len(data))] == ["d e", "c", "a"]  # what both have, once
+    (tmp_path / "lists/val.txt").write_text("a\nx\ny\n")
+    text = message(tmp_path, split="val", **layout)
+    assert "lists/val.txt names 'x'" in text
+    assert "2 of 3" in text
+    assert "lists/test.txt is no list of a split" in message(tmp_path, split="test", **layout)
+
+
+def test_lists_of_pairs(tmp_path: Path) -> None:
+    save(tmp_path / "x/1.jpg", np.zeros((1, 1, 3), np.uint8))
+    save(tmp_path / "y/one.png", np.full((1, 1), 2, np.uint8))
+    listing = tmp_path / "train.txt"
+    listing.write_text("/x/1.jpg /y/one.png\n")
+    data = folder(tmp_path, list="{split}.txt")
+    assert data[0][1].item() == 2
+    assert data.name(0) == "1"
+    listing.write_text("x/1.jpg y/one.png\nx/2.jpg y/one.png\n")
+    assert "x/2.jpg, which does not exist" in message(tmp_path, list="{split}.txt")
+    listing.write_text("x/1.jpg y/two.png\n")
+    assert "y/two.png (1 of 1" in message(tmp_path, list="{split}.txt")
+    listing.write_text("x/1.jpg y/one.png\nstem\n")
+    assert "'stem' is no pair" in message(tmp_path, list="{split}.txt")
+
+
+def test_the_first_folder_of_labels_that_has_an_image_counts(tmp_path: Path) -> None:
+    for stem in "ab":
+        pair(tmp_path, stem, np.full((2, 3), 1, np.uint8))
+    save(tmp_path / "better/b.png", np.full((2, 3), 2, np.uint8))
+    data = folder(tmp_path, labels=["better", "labels/{split}"])
+    assert [int(data[i][1][0, 0]) for i in (0, 1)] == [1, 2]
+
+
 # Images -------------------------------------------------------------------------------------------
 
 RED = np.array([[[200, 10, 20]]], np.uint8)
@@ -162,6 +205,35 @@ def test_palette_png_gives_the_index(tmp_path: Path) -> None:
     assert folder(tmp_path)[0][1].tolist() == [[0, 1, 2], [255, 2, 2]]
 
 
+# Rows of pixels as bits: a row of 3 pixels fills 1 byte in 1 and 2 bits, 2 bytes in 4 bits.
+PACKED = {
+    1: [0b010_00000, 0b110_00000],
+    2: [0b00_01_10_00, 0b10_01_00_00],
+    4: [0x01, 0x20, 0x21, 0x00],
+}
+
+
+@pytest.mark.parametrize("colour_type", [0, 3], ids=["grey", "palette"])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_label_maps_of_few_bits_hold_indices(tmp_path: Path, bits: int, colour_type: int) -> None:
+    file = pair(tmp_path)
+    rows = np.array(PACKED[bits], np.uint8).reshape(2, -1)
+    data = b"".join(b"\0" + row.tobytes() for row in rows)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 3, 2, bits, colour_type, 0, 0, 0))]
+    if colour_type == 3:
+        chunks.append((b"PLTE", bytes(range(3 * 2**bits))))
+    chunks += [(b"IDAT", zlib.compress(data)), (b"IEND", b"")]
+    file.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in chunks
+        )
+    )
+    expected = [[0, 1, 0], [1, 1, 0]] if bits == 1 else [[0, 1, 2], [2, 1, 0]]
+    assert folder(tmp_path)[0][1].tolist() == expected
+
+
 def test_16_bit_label_maps_and_many_classes(tmp_path: Path) -> None:
     pair(tmp_path, labels=np.array([[0, 299, 300], [65535, 255, 256]], np.uint16))
     names = [f"class {i}" for i in range(301)]
@@ -202,11 +274,13 @@ def test_classes_from_csv_and_yaml(tmp_path: Path) -> None:
         "[{name: x, color: [1, 2, 3]}, {name: y, color: [4, 5, 6]}, {name: z, color: [7, 8, 9]}]"
     )
     (tmp_path / "names.yaml").write_text("[x, y, z]")
+    (tmp_path / "id2label.json").write_text('{"2": "z", "0": "x", "1": "y"}')
     found = Folder(tmp_path, split="train")
     assert (found.classes, found.palette) == (CLASSES, PALETTE)
     other = folder(tmp_path, classes="other.yaml")
     assert (other.classes, other.palette[2]) == (["x", "y", "z"], (7, 8, 9))
     assert folder(tmp_path, classes="names.yaml").palette == spaced_palette(3)
+    assert folder(tmp_path, classes="id2label.json").classes == ["x", "y", "z"]
     assert folder(tmp_path, classes=str(tmp_path / "other.yaml")).classes == ["x", "y", "z"]
 
 
@@ -226,6 +300,7 @@ def test_spaced_palette_is_spaced() -> None:
         ({"classes": "none.csv"}, ["none.csv", "does not exist"]),
         ({"classes": ["a", "b", "a"]}, ["'a'"]),
         ({"classes": [{"name": "a", "color": [1, 2]}]}, ["[1, 2]", "[r, g, b]"]),
+        ({"classes": {"1": "a", "2": "b"}}, ["1, 2", "0 to 1"]),
         ({"palette": PALETTE[:2]}, ["2 colours", "3 classes"]),
         ({"palette": [*PALETTE[:2], (0, 0, 256)]}, ["256"]),
         ({"label_map": {7: 3}}, ["7", "3", "0 to 2"]),
@@ -280,6 +355,23 @@ def test_images_without_a_label_map(tmp_path: Path) -> None:
     text = message(tmp_path)
     assert "b.png" in text
     assert "2 of 4 images" in text
+
+
+def test_collecting_missing_label_maps(tmp_path: Path) -> None:
+    for stem in "abc":
+        file = pair(tmp_path, stem)
+        if stem != "b":
+            file.unlink()
+    with collecting_missing() as missing:
+        data = folder(tmp_path)
+    names = [(image.name, label.relative_to(tmp_path).as_posix()) for image, label in missing]
+    assert names == [("a.png", "labels/train/a.png"), ("c.png", "labels/train/c.png")]
+    assert [data.name(i) for i in range(len(data))] == ["b"]
+    (tmp_path / "labels/train/b.png").unlink()
+    with collecting_missing() as missing:
+        assert len(folder(tmp_path)) == 0
+    assert len(missing) == 3
+    assert "3 of 3 images" in message(tmp_path)  # outside, an error as before
 
 
 def test_two_images_of_one_name(tmp_path: Path) -> None:

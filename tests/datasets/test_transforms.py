@@ -5,12 +5,15 @@ from __future__ import annotations
 import colorsys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from bpkd.datasets import transforms
 from bpkd.datasets.transforms import (
+    TrainingTransform,
     adjust_hue_and_saturation,
     photometric_distortion,
     to_float,
@@ -94,6 +97,51 @@ def test_scale_is_uniform_over_its_range() -> None:
     assert factors.std() == pytest.approx(0.433, abs=0.05)
 
 
+def test_scale_counts_from_the_base_size() -> None:
+    """ADE20K's (2048, 512), an eighth of it, of an image of 100 x 150: by 64 / 100 first."""
+    image, labels = ramp(100, 150)
+    for base_size, factor in (((256, 64), 0.64), ((64, 256), 0.64), ((65, 65), 65 / 150)):
+        settings = PLAIN | {"base_size": base_size, "scale": (1.5, 1.5)}
+        column = training_transform((30, 40), **settings)(image, labels)[0][1, 10] * 255
+        assert float((column[35] - column[5]) / 30) == pytest.approx(1 / (1.5 * factor), rel=0.03)
+
+
+def test_scale_is_uniform_over_its_range_from_the_base_size() -> None:
+    image, labels = ramp(250, 250)
+    settings = PLAIN | {"base_size": (200, 125), "scale": (0.5, 2)}  # by 0.5, times 0.5 to 2
+    transform = training_transform((60, 60), **settings)
+    torch.manual_seed(0)
+    steps = []
+    for _ in range(300):
+        column = transform(image, labels)[0][1, 30] * 255
+        steps.append(49 / float(column[54] - column[5]))
+    factors = torch.tensor(steps).sort().values
+    # Kolmogorov and Smirnov: over 300 draws, 1.63 / sqrt(300) = 0.094 once in a hundred times.
+    distance = ((factors - 0.25) / 0.75 - torch.linspace(0, 1, 300)).abs().max()
+    assert distance < 0.094
+
+
+def test_labels_are_never_blended() -> None:
+    """Whatever the factor, only values that were there; and nothing antialiased."""
+    labels = (torch.arange(60) // 7 % 2 * 200).to(torch.uint8).expand(60, 60)
+    image = torch.zeros(3, 60, 60, dtype=torch.uint8)
+    torch.manual_seed(0)
+    transform = training_transform(24, scale=(0.5, 2), photometric=False)
+    for _ in range(30):
+        assert set(transform(image, labels)[1].unique().tolist()) <= {0, 200}
+
+
+def test_antialias_by_choice() -> None:
+    """Halved, a stripe of one column in four: the mean of two columns, or of a wider window."""
+    image = (torch.arange(64) % 4 == 0).to(torch.uint8).mul(200).expand(3, 32, 64)
+    labels = torch.zeros(32, 64, dtype=torch.uint8)
+    settings = PLAIN | {"scale": (0.5, 0.5)}
+    sharp = training_transform((16, 32), **settings, antialias=False)(image, labels)[0] * 255
+    assert sharp[0, 5].round().tolist() == [100, 0] * 16
+    smooth = training_transform((16, 32), **settings, antialias=True)(image, labels)[0] * 255
+    assert smooth[0, 5, 1:-1].min() > 10 and smooth[0, 5, 1:-1].max() < 90
+
+
 def test_a_small_image_is_padded_at_the_bottom_and_the_right() -> None:
     image, labels = ramp(6, 9)
     transform = training_transform((8, 12), **PLAIN | {"flip": 1, "ignore_index": 99})
@@ -147,10 +195,38 @@ def test_crops_avoid_windows_of_one_class(ignore_index: int) -> None:
             shares.append(float((crop == 1).sum() / (crop != ignore_index).sum()))
         return sum(0.25 < share < 0.75 for share in shares) / len(shares)
 
-    # A window holds more than 1/4 cars at 39 of 361 places: one draw in 9.3. Of ten draws, one
-    # hits with probability 1 - (1 - 39/361)^10 = 0.68.
+    # A window holds more than 1/4 cars at 39 of 361 places: one draw in 9.3. Of eleven draws, the
+    # last of which is taken unseen, one hits with probability 1 - (1 - 39/361)^11 = 0.72.
     assert mixed(1.0) == pytest.approx(0.108, abs=0.06)
-    assert mixed(0.75) == pytest.approx(0.68, abs=0.09)
+    assert mixed(0.75) == pytest.approx(0.72, abs=0.09)
+
+
+def test_no_class_prevails_where_another_crop_can_be_had() -> None:
+    """A third of the places shows nothing but road: eleven such draws in a row do not come."""
+    labels = torch.zeros(20, 120, dtype=torch.uint8)
+    labels[:, 60:] = torch.arange(60).div(5, rounding_mode="floor") % 3
+    image = torch.zeros(3, 20, 120, dtype=torch.uint8)
+
+    def greatest_shares(cat_max_ratio: float) -> Tensor:
+        transform = training_transform((20, 20), **PLAIN | {"cat_max_ratio": cat_max_ratio})
+        torch.manual_seed(0)
+        crops = [transform(image, labels)[1] for _ in range(200)]
+        return torch.stack([crop.flatten().bincount().amax() / crop.numel() for crop in crops])
+
+    assert (greatest_shares(1.0) >= 0.75).float().mean() > 0.35
+    assert (greatest_shares(0.75) < 0.75).all()
+
+
+def test_crops_are_drawn_ten_times_more_and_then_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bool] = []
+
+    def never(self: TrainingTransform, labels: Tensor) -> bool:
+        looks.append(False)
+        return False
+
+    monkeypatch.setattr(TrainingTransform, "_is_mixed", never)
+    training_transform(4, scale=(1, 1))(*ramp(20, 20))
+    assert len(looks) == 10
 
 
 def test_a_map_of_one_class_or_none_is_taken_as_it_is() -> None:
@@ -200,6 +276,93 @@ def test_photometric_distortion_in_numbers() -> None:
     assert 0.08 < turned.max() < 0.12
 
 
+def test_the_order_of_the_distortions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brightness; contrast; saturation and hue; or contrast last, as a coin falls."""
+    orders: list[list[str]] = []
+    untouched = torch.full((3, 1, 1), 0.5)
+
+    def contrast(image: Tensor) -> Tensor:
+        orders[-1].append("contrast")
+        return image
+
+    def colours(image: Tensor, hue: float, saturation: float) -> Tensor:
+        orders[-1].append("colours" if torch.equal(image, untouched) else "brightened, colours")
+        return image
+
+    monkeypatch.setattr(transforms, "_contrast", contrast)
+    monkeypatch.setattr(transforms, "adjust_hue_and_saturation", colours)
+    torch.manual_seed(0)
+    for _ in range(800):
+        orders.append([])
+        photometric_distortion(untouched)
+    count = {order: orders.count(list(order)) / 800 for order in set(map(tuple, orders))}
+    # Colours are changed three times in four, and half of these brightened before; contrast, each
+    # half of the time, first or last.
+    for colour in ("colours", "brightened, colours"):
+        assert count[("contrast", colour)] == pytest.approx(3 / 16, abs=0.05)
+        assert count[(colour, "contrast")] == pytest.approx(3 / 16, abs=0.05)
+    assert count[("contrast",)] == pytest.approx(1 / 4, abs=0.05)
+
+
+def test_ranges_of_the_distortions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each uniform over its range: 32 grey levels, 0.5 to 1.5, and 18 steps of 2 degrees."""
+    factors: list[float] = []
+    hues: list[float] = []
+
+    def colours(image: Tensor, hue: float, saturation: float) -> Tensor:
+        factors.append(saturation)
+        hues.append(hue)
+        return image
+
+    monkeypatch.setattr(transforms, "adjust_hue_and_saturation", colours)
+    torch.manual_seed(0)
+    grey = torch.full((3, 1, 1), 0.4)
+    values = torch.tensor([float(photometric_distortion(grey)[0, 0, 0]) for _ in range(3000)])
+    brightness = (values - 0.4) * 255
+    alone = brightness[(brightness.abs() > 1e-3) & (brightness.abs() < 32)]
+    assert alone.min() < -29 and alone.max() > 29
+    assert values.max() <= (0.4 + 32 / 255) * 1.5 and values.max() > 0.7
+    for found, low, high, resting in ((factors, 0.5, 1.5, 1.0), (hues, -0.1, 0.1, 0.0)):
+        drawn = torch.tensor([value for value in found if value != resting]).sort().values
+        assert low <= drawn.min() and drawn.max() <= high
+        # Half of 3000 draws. Kolmogorov and Smirnov: 1.63 / sqrt(1500) = 0.042.
+        assert len(drawn) == pytest.approx(1500, abs=100)
+        even = (drawn - low) / (high - low)
+        assert (even - torch.linspace(0, 1, len(drawn))).abs().max() < 0.042
+
+
+def eight_bit(image: np.ndarray, hue: int, saturation: float) -> np.ndarray:
+    """The same in OpenCV's 8-bit HSV, hue in steps of 2 degrees: RGB (..., 3) -> RGB."""
+
+    def to_hsv(rgb: np.ndarray) -> tuple[np.ndarray, ...]:
+        found = np.array([colorsys.rgb_to_hsv(*pixel) for pixel in rgb.reshape(-1, 3) / 255])
+        h, s, v = (found * [180, 255, 255]).round().T
+        return h % 180, s, v
+
+    def to_rgb(h: np.ndarray, s: np.ndarray, v: np.ndarray) -> np.ndarray:
+        pixels = zip(h / 180, s / 255, v / 255, strict=True)
+        return (np.array([colorsys.hsv_to_rgb(*pixel) for pixel in pixels]) * 255).round()
+
+    h, s, v = to_hsv(image)
+    stretched = to_rgb(h, np.trunc((s * saturation).clip(0, 255)), v)
+    h, s, v = to_hsv(stretched)
+    return to_rgb((h + hue) % 180, s, v).reshape(image.shape)
+
+
+def test_colours_within_the_rounding_of_eight_bits() -> None:
+    """What separates floats from MMSegmentation's chain of 8-bit conversions: its own rounding."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (3, 12, 12), generator=generator, dtype=torch.uint8)
+    for hue, saturation in ((-18, 0.5), (-7, 1.3), (0, 1.5), (18, 0.8)):
+        found = adjust_hue_and_saturation(image / 255, 2 * hue / 360, saturation) * 255
+        expected = eight_bit(image.permute(1, 2, 0).numpy(), hue, saturation)
+        apart = np.abs(found.permute(1, 2, 0).numpy() - expected)
+        assert apart.mean() < 1.2
+        # A step of hue is 2 degrees, a thirtieth of the way from a channel's least to its most;
+        # two conversions are off by half a step each: 8.5 of 255 at worst, and the rest by 1.
+        assert apart.max() < 10
+
+
 def test_the_seed_determines_the_draw() -> None:
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (3, 60, 80), generator=generator, dtype=torch.uint8)
@@ -223,6 +386,8 @@ def test_the_seed_determines_the_draw() -> None:
         ({"crop": 0}, "crop 0"),
         ({"crop": (4, 4, 4)}, "crop"),
         ({"crop": (4, 2.5)}, "crop"),
+        ({"crop": 4, "base_size": (4, 0)}, "base_size"),
+        ({"crop": 4, "base_size": (4,)}, "base_size"),
         ({"crop": 4, "scale": (2, 0.5)}, "scale"),
         ({"crop": 4, "scale": (0, 1)}, "scale"),
         ({"crop": 4, "cat_max_ratio": 0}, "cat_max_ratio"),

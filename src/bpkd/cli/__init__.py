@@ -10,7 +10,13 @@ from typing import Annotated
 import typer
 
 from bpkd import __version__
-from bpkd.cli import runs  # noqa: F401  (the commands, in the order of the help page)
+from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
+    data,
+    methods,
+    model,
+    runs,
+    tables,
+)
 from bpkd.cli.common import app
 from bpkd.errors import UserError
 
@@ -46,7 +52,8 @@ A *run* is the folder that training leaves behind, `runs/RECIPE`: weights, numbe
 Any key of a recipe can be changed on the command line: `max_iters=2000 optimizer.lr=0.005`.
 `base: other.yaml` in a recipe builds on another one.
 
-`bpkd recipes` lists the recipes that come along, `bpkd methods` what a student can learn by.
+`bpkd recipes` lists the recipes that come along, `bpkd methods` what a student can learn by;
+`bpkd model` says what networks cost.
 
 Exit codes: 0 done; 2 a mistake in what was given (one line says which); 130 stopped by Ctrl-C.
 """

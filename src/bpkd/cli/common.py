@@ -32,8 +32,8 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 200)
 
 
-def bar(loader: Iterable[Any]) -> Iterator[Any]:
+def bar(loader: Iterable[Any], what: str = "measuring") -> Iterator[Any]:
     """A progress bar that goes away when it is done; on a terminal alone."""
     where = Console(stderr=True)
     hidden = not where.is_terminal
-    return iter(track(loader, "measuring", transient=True, console=where, disable=hidden))
+    return iter(track(loader, what, transient=True, console=where, disable=hidden))

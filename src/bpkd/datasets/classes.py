@@ -34,19 +34,22 @@ def spaced_palette(count: int) -> list[Colour]:
 
 
 def class_list(
-    root: Path, classes: Sequence[Any] | str | Path | None
+    root: Path, classes: Sequence[Any] | Mapping[Any, Any] | str | Path | None
 ) -> tuple[list[str], list[Colour] | None]:
     """Names, and colours where they are given.
 
     Args:
         root: folder that files of classes are relative to.
-        classes: names; or a list of ``{name, color: [r, g, b]}``; or a CSV or YAML file of them;
-            or None for ``classes.csv`` or ``classes.yaml`` in ``root``.
+        classes: names; or a list of ``{name, color: [r, g, b]}``; or ``{index: name}``, known as
+            id2label; or a CSV, YAML or JSON file of them; or None for ``classes.csv`` or
+            ``classes.yaml`` in ``root``.
 
     Raises:
         UserError: there are none, two share a name, or a colour is none.
 
     >>> class_list(Path("."), ["road", "car"])
+    (['road', 'car'], None)
+    >>> class_list(Path("."), {"1": "car", "0": "road"})
     (['road', 'car'], None)
     """
     where = "classes"
@@ -61,6 +64,8 @@ def class_list(
     if isinstance(classes, str | Path):
         file = root / Path(classes).expanduser()
         where, classes = str(file), _read_classes(file)
+    if isinstance(classes, Mapping):
+        classes = _in_order(classes, where)
     if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
         raise UserError(f"{where} lists no classes: expected names, or entries with name and color")
     names = [str(c.get("name", "") if isinstance(c, Mapping) else c).strip() for c in classes]
@@ -73,9 +78,21 @@ def class_list(
     return names, [as_colour(colour, where) for colour in colours]
 
 
+def _in_order(names: Mapping[Any, Any], where: str) -> list[Any]:
+    """The names of ``{index: name}``, which has every index from 0 on."""
+    by_index = {str(index): name for index, name in names.items()}
+    indices = [str(i) for i in range(len(by_index))]
+    if set(indices) != by_index.keys():
+        raise UserError(
+            f"{where} has the keys {', '.join(list(by_index)[:3])}...: expected each index from 0 "
+            f"to {len(by_index) - 1} with its name, or a list of names"
+        )
+    return [by_index[index] for index in indices]
+
+
 def _read_classes(file: Path) -> Any:
     if not file.is_file():
-        raise UserError(f"classes file {file} does not exist: expected a CSV or YAML file")
+        raise UserError(f"classes file {file} does not exist: expected CSV, YAML or JSON")
     try:
         text = file.read_text(encoding="utf-8-sig")
         if file.suffix.lower() != ".csv":
@@ -107,3 +124,39 @@ def as_colour(colour: Any, where: str) -> Colour:
     if not all(0 <= channel <= 255 for channel in (red, green, blue)):
         raise UserError(f"{where}: colour {colour!r} is outside 0 to 255")
     return red, green, blue
+
+
+def listed(names: str) -> list[str]:
+    """Names that commas part, on as many lines as they need.
+
+    >>> listed('''
+    ... traffic light, road,
+    ... car
+    ... ''')
+    ['traffic light', 'road', 'car']
+    """
+    return [" ".join(name.split()) for name in names.split(",")]
+
+
+def hex_palette(colours: str) -> list[Colour]:
+    """Colours written as RRGGBB, parted by white space.
+
+    >>> hex_palette("ff0000 00800a")
+    [(255, 0, 0), (0, 128, 10)]
+    """
+    return [(code[0], code[1], code[2]) for code in map(bytes.fromhex, colours.split())]
+
+
+def bit_palette(count: int) -> list[Colour]:
+    """The colours of PASCAL VOC's label maps.
+
+    The bits of an index go to red, green and blue in turn, the lowest to the highest bit of each.
+
+    >>> bit_palette(4), bit_palette(10)[9]
+    ([(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)], (192, 0, 0))
+    """
+
+    def channel(index: int, first: int) -> int:
+        return sum((index >> (3 * k + first) & 1) << (7 - k) for k in range(8))
+
+    return [(channel(i, 0), channel(i, 1), channel(i, 2)) for i in range(count)]

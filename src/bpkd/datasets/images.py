@@ -1,9 +1,11 @@
-"""Image files, and label maps: class indices, palettes or colours."""
+"""Image files: finding them, reading them as RGB."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,15 +15,20 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from bpkd.datasets.classes import Colour
 from bpkd.errors import UserError
 
 Array: TypeAlias = npt.NDArray[Any]
 
-# Marks, in the table from file values to classes, a value that stands for nothing. No
-# ignore_index can be mistaken for it.
-_UNKNOWN = np.iinfo(np.int32).min
-_FILE_VALUES = 2**16  # a label map holds 8 or 16 bits a pixel
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image file that is in memory: its bytes, and what messages call it."""
+
+    data: bytes
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def image_files(folder: Path) -> Iterator[Path]:
@@ -35,7 +42,7 @@ def image_files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def read_image(file: Path) -> Tensor:
+def read_image(file: Path | Encoded) -> Tensor:
     """An image of any format that Pillow reads, as uint8 RGB (3, H, W).
 
     Alpha is dropped, EXIF rotation applied, 16-bit grey scaled.
@@ -46,11 +53,21 @@ def read_image(file: Path) -> Tensor:
     return torch.from_numpy(_rgb(file)).permute(2, 0, 1)
 
 
-def _open(file: Path, upright: bool = False) -> Image.Image:
-    """Reads and decodes an image file in full; upright turns it as its EXIF data ask."""
+def open_image(file: Path | Encoded, upright: bool = False) -> Image.Image:
+    """Reads and decodes an image file in full; upright turns it as its EXIF data ask.
+
+    ``info["rawmode"]`` tells how the file stores a pixel, where Pillow says so: "L;4" is grey in 4
+    bits, which Pillow spreads over 0 to 255.
+
+    Raises:
+        UserError: the file is damaged or no image.
+    """
     try:
-        with Image.open(file) as image:
+        with Image.open(BytesIO(file.data) if isinstance(file, Encoded) else file) as image:
+            tiles = getattr(image, "tile", ())
+            arguments = tiles[0][3] if tiles else None
             image.load()
+            image.info["rawmode"] = arguments[0] if isinstance(arguments, tuple) else arguments
             return ImageOps.exif_transpose(image) if upright else image
     # Pillow's decoders meet damaged files with many kinds of exceptions, not only OSError.
     except Exception as error:
@@ -59,142 +76,20 @@ def _open(file: Path, upright: bool = False) -> Image.Image:
         ) from None
 
 
-def _rgb(file: Path) -> Array:
+def _rgb(file: Path | Encoded) -> Array:
     """An image as uint8 RGB, (H, W, 3)."""
-    image = _open(file, upright=True)
+    image = open_image(file, upright=True)
     if image.mode in ("F", "LAB"):
         raise UserError(
             f"{file} is an image of mode {image.mode}: save it as grey or RGB, 8 or 16 bits"
         )
     if image.mode.startswith("I"):
         # convert("RGB") would cut 16-bit values off at 255 instead of scaling them.
-        grey = (np.asarray(image).clip(0, _FILE_VALUES - 1) // 257).astype(np.uint8)
+        grey = (np.asarray(image).clip(0, 2**16 - 1) // 257).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode == "P":
         image = image.convert("RGBA")  # the way past Pillow's complaint about transparency
     return np.array(image.convert("RGB"))
-
-
-class LabelReader:
-    """Reads label maps: class indices in 8 or 16 bits, palette images, or RGB in exact colours.
-
-    Args:
-        num_classes: C.
-        ignore_index: label of the pixels that belong to no class, here and in the files.
-        ignored: further values in the files to ignore.
-        label_map: value in the files -> class; values that it does not list stay as they are.
-        colours: of the classes and then of what is ignored; None where RGB cannot be read.
-
-    Raises:
-        UserError: ``ignored`` or ``label_map`` make no sense.
-    """
-
-    def __init__(
-        self,
-        num_classes: int,
-        ignore_index: int,
-        ignored: Sequence[int],
-        label_map: Mapping[int, int],
-        colours: tuple[list[Colour], list[Colour]] | None,
-    ) -> None:
-        self.num_classes, self.ignore_index, self.colours = num_classes, ignore_index, colours
-        self._table = _label_table(num_classes, ignore_index, ignored, label_map)
-
-    def __call__(self, file: Path) -> Array:
-        """The label map of a file, (H, W), as class indices and ignore_index.
-
-        Raises:
-            UserError: it is damaged, or holds a value or colour that is no class.
-        """
-        opened = _open(file)
-        if opened.mode in ("1", "L", "P", "LA", "PA"):
-            values = np.asarray(opened.getchannel(0) if opened.mode in ("LA", "PA") else opened)
-        elif opened.mode.startswith("I"):
-            values = np.asarray(opened)
-            if values.min() < 0 or values.max() >= _FILE_VALUES:
-                raise UserError(f"{file} holds label values beyond 16 bits: expected class indices")
-        elif opened.mode in ("RGB", "RGBA"):
-            return self._from_colours(file, np.asarray(opened.convert("RGB")))
-        else:
-            raise UserError(
-                f"{file} is an image of mode {opened.mode}: expected class indices in an 8- or "
-                "16-bit PNG, a palette PNG, or RGB colours"
-            )
-        labels: Array = self._table[values.astype(np.uint16, copy=False)]
-        unknown = labels == _UNKNOWN
-        if unknown.any():
-            value, count, others = _most_frequent(values[unknown])
-            raise UserError(
-                f"{file} holds the label value {value} ({count} pixels){others}: expected 0 to "
-                f"{self.num_classes - 1} or ignore_index {self.ignore_index}; list it in "
-                "`ignore` or `label_map`, or correct `classes`"
-            )
-        return labels
-
-    def _from_colours(self, file: Path, image: Array) -> Array:
-        """The label map that an RGB image (H, W, 3) draws in the colours of the classes."""
-        if self.colours is None:
-            raise UserError(
-                f"{file} is an RGB image and the classes have no colours: give `palette`, or a "
-                "classes.csv with the columns name,r,g,b, or save class indices in an 8-bit PNG"
-            )
-        colours, ignored = self.colours
-        known = _codes(np.array(colours + ignored))
-        if len(np.unique(known)) < len(known):
-            raise UserError(f"two classes or ignored values share a colour, so {file} is ambiguous")
-        index = np.arange(len(colours)).astype(np.uint16)
-        meaning = np.append(self._table[index], [self.ignore_index] * len(ignored))
-        order = np.argsort(known)
-        codes = _codes(image)
-        place = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
-        unknown = known[order][place] != codes
-        if unknown.any():
-            code, count, others = _most_frequent(codes[unknown])
-            colour = (code >> 16, code >> 8 & 255, code & 255)
-            raise UserError(
-                f"{file} holds the colour {colour} ({count} pixels){others}, which is no class: "
-                "add it to the palette, or to `ignore` as [r, g, b]"
-            )
-        labels: Array = meaning[order][place]
-        return labels
-
-
-def _label_table(
-    num_classes: int, ignore_index: int, ignored: Sequence[int], label_map: Mapping[int, int]
-) -> Array:
-    """What each value in a file means: a class, ignore_index or _UNKNOWN."""
-    table = np.full(_FILE_VALUES, _UNKNOWN, dtype=np.int32)
-    table[:num_classes] = np.arange(num_classes)
-    try:
-        changes = {int(value): int(label) for value, label in label_map.items()}
-    except (TypeError, ValueError):
-        raise UserError(f"label_map {label_map!r}: expected whole numbers, value: class") from None
-    changes.update(dict.fromkeys(ignored, ignore_index))
-    if 0 <= ignore_index < _FILE_VALUES:
-        changes.setdefault(ignore_index, ignore_index)
-    for value, label in changes.items():
-        if not 0 <= value < _FILE_VALUES:
-            raise UserError(f"label value {value} in `ignore` or `label_map`: expected 0 to 65535")
-        if label != ignore_index and not 0 <= label < num_classes:
-            raise UserError(
-                f"label_map sends {value} to {label}: expected a class, 0 to {num_classes - 1}, "
-                f"or ignore_index {ignore_index}"
-            )
-        table[value] = label
-    return table
-
-
-def _codes(colours: Array) -> npt.NDArray[np.int32]:
-    """(..., 3) -> (...): one whole number for each colour."""
-    wide = colours.astype(np.int32)
-    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-
-
-def _most_frequent(values: Array) -> tuple[int, int, str]:
-    """The most frequent value, its number of pixels, and how many other values there are."""
-    found, counts = np.unique(values, return_counts=True)
-    others = f" and {len(found) - 1} more such" if len(found) > 1 else ""
-    return int(found[counts.argmax()]), int(counts.max()), others
 
 
 def _one_line(error: Exception) -> str:

@@ -188,10 +188,24 @@ class BPKD(nn.Module):
         size = (student.shape[-2], student.shape[-1])
         return edge_masks(labels, student.shape[1], self.kernel_size, size, self.ignore_index)
 
+    def check_weights(self, num_classes: int) -> None:
+        """Refuse α for another number of classes.
+
+        Raises:
+            UserError: names both numbers.
+        """
+        given = self.class_weights.numel()
+        if self.class_weights.ndim and given != num_classes:
+            raise UserError(
+                f"BPKD: class_weights is one number, or one for each of the {num_classes} "
+                f"classes; it has {given}"
+            )
+
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms ``edge`` and ``body``."""
         logits = full_precision(student.logits)
         target = like_student(full_precision(teacher.logits), logits)
+        self.check_weights(logits.shape[1])
         masks = self.masks(labels, logits, teacher.logits).to(logits.dtype)
         # The teacher's outlines are for unlabelled images: there every pixel counts.
         ignored = self.ignore_index if self.edges == "labels" else None

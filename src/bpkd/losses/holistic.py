@@ -1,4 +1,4 @@
-"""Holistic distillation: a discriminator cannot tell the student's maps from the teacher's.
+"""SKDS, the holistic term: a discriminator cannot tell the student's maps from the teacher's.
 
 Liu et al., Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019; the penalty is
 Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017.
@@ -137,16 +137,34 @@ class Holistic(nn.Module):
         penalty = gradient_penalty(self.discriminator, logits, target, share)
         return {"discriminator": wgan(fake, real), "gradient_penalty": self.penalty * penalty}
 
-    def own_step(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
-        """Train the discriminator for a step, in step on all processes; its terms, for the log."""
+    def own_step(
+        self,
+        student: SegOutput,
+        teacher: SegOutput,
+        labels: Tensor,
+        share: float = 1.0,
+        last: bool = True,
+    ) -> dict[str, Tensor]:
+        """Train the discriminator for a step, in step on all processes; its terms, for the log.
+
+        Args:
+            student: outputs of the student.
+            teacher: outputs of the teacher.
+            labels: (N, H, W).
+            share: of this batch in the step's gradient, where several are accumulated.
+            last: whether the step is made now.
+        """
         parameters = list(self.discriminator.requires_grad_(True).parameters())
         terms = self.discriminator_loss(student, teacher, labels)
         total = torch.stack([self.discriminator_weights[n] * t for n, t in terms.items()]).sum()
         gradients = torch.autograd.grad(total, parameters)
         self.discriminator.requires_grad_(False)
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = mean_over_processes(gradient)
-        self.optimizer.step()
+            mean = share * mean_over_processes(gradient)
+            parameter.grad = mean if parameter.grad is None else parameter.grad + mean
+        if last:
+            self.optimizer.step()
+            self.optimizer.zero_grad()
         return {name: term.detach() for name, term in terms.items()}
 
     def get_extra_state(self) -> dict[str, Any]:

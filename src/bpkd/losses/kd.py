@@ -1,4 +1,8 @@
-"""KD: each pixel's class probabilities follow the teacher's (Hinton et al., 2015)."""
+"""KD: each pixel's class probabilities follow the teacher's.
+
+Hinton et al., Distilling the Knowledge in a Neural Network, arXiv 2015; there for one output an
+image, here for one a pixel.
+"""
 
 from __future__ import annotations
 

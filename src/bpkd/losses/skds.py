@@ -1,4 +1,4 @@
-"""SKDS: structured knowledge distillation, its pixel-wise and pair-wise terms.
+"""SKDS: each pixel's classes, and how alike any two places are, follow the teacher's.
 
 Liu et al., Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019. The third
 term, holistic, has a network of its own: :mod:`bpkd.losses.holistic`.

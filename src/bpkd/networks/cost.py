@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bpkd.networks.base import SegNetwork, resize
+from bpkd.networks.foreign.wrapper import read
 
 CONVENTION = (
     "Parameters are the whole network's, its auxiliary head included. Multiply-adds are those of "
@@ -43,15 +44,18 @@ def parameters(network: nn.Module) -> dict[str, int]:
         >>> parameters(network)  # the head: 270 x 270, 2 x 270; 150 x 270, 150
         {'backbone': 3860720, 'decode head': 114090, 'auxiliary head': 0, 'total': 3974810}
     """
-    if not isinstance(network, SegNetwork):
-        parts: dict[str, nn.Module | None] = {"network": network}
-    else:
-        parts = {part: getattr(network, name) for part, name in _PARTS.items()}
-    rows = {
-        part: sum(value.numel() for value in module.parameters()) if module is not None else 0
-        for part, module in parts.items()
-    }
+    rows = dict.fromkeys(_PARTS, 0) if isinstance(network, SegNetwork) else {}
+    for part, module in parts(network).items():
+        rows[part] = sum(value.numel() for value in module.parameters())
     return rows | {"total": sum(rows.values())}
+
+
+def parts(network: nn.Module) -> dict[str, nn.Module]:
+    """The parts by name: of a :class:`SegNetwork` those it has, else ``network`` alone."""
+    if not isinstance(network, SegNetwork):
+        return {"network": network}
+    modules = {part: getattr(network, name) for part, name in _PARTS.items()}
+    return {part: module for part, module in modules.items() if module is not None}
 
 
 def multiply_adds(network: nn.Module, size: Sequence[int] = (512, 512)) -> dict[str, int]:
@@ -74,30 +78,70 @@ def multiply_adds(network: nn.Module, size: Sequence[int] = (512, 512)) -> dict[
         >>> multiply_adds(network)["resize"] == 4 * 150 * 512 * 512
         True
     """
-    counts: dict[str, int] = {}
-
-    def run(part: str, module: nn.Module, *inputs: Any) -> Any:
-        counter = _Counter()
-        with counter, sdpa_kernel(SDPBackend.MATH):
-            output = functional_call(module, _meta_tensors(module), inputs)
-        counts[part] = counter.count
-        return output
-
-    images = torch.empty(1, 3, *size, device="meta")
-    with _evaluating(network), torch.no_grad():
-        if isinstance(network, SegNetwork):
-            maps = run("backbone", network.backbone, images)
-            logits = run("decode head", network.decode_head, maps)[0]
-            counts["auxiliary head"] = 0
-            if network.auxiliary_head is not None:
-                run("auxiliary head", network.auxiliary_head, maps)
-        else:
-            logits = run("network", network, images).logits
-        with _Counter() as counter:
-            resize(logits, size)
+    counts = dict.fromkeys(_PARTS, 0) if isinstance(network, SegNetwork) else {}
+    logits = torch.empty(0)
+    for part, count, output in _shapes(network, size):
+        counts[part] = count
+        if part in ("decode head", "network"):
+            logits = output
+    with _Counter() as counter:
+        resize(logits, size)
     counts["resize"] = counter.count
     total = sum(count for part, count in counts.items() if part != "auxiliary head")
     return counts | {"total": total}
+
+
+def strides(network: nn.Module, size: Sequence[int] = (512, 512)) -> dict[str, float]:
+    """Image pixels along one side of a pixel of what each part gives.
+
+    Where height and width differ, because the size is no multiple of the stride, it is their
+    geometric mean. Nothing is computed, as in :func:`multiply_adds`.
+
+    Args:
+        network: images (1, 3, H, W) -> :class:`SegOutput`; stays as it is.
+        size: (H, W).
+
+    Returns:
+        The backbone's last map, each head's logits, and ``total``, the network's logits.
+
+    Example:
+        >>> from bpkd.networks import hrnet_w18s
+        >>> with torch.device("meta"):
+        ...     network = hrnet_w18s(19)
+        >>> strides(network, (64, 96))
+        {'backbone': 32.0, 'decode head': 4.0, 'total': 4.0}
+    """
+    rows = {
+        part: sqrt(prod(size) / prod(maps.shape[-2:])) for part, _, maps in _shapes(network, size)
+    }
+    return rows | {"total": rows["decode head" if "decode head" in rows else "network"]}
+
+
+def logits_of(network: nn.Module, output: Any) -> Tensor:
+    """The logits in what a network gives, in whatever form another library gives them."""
+    return read(output, type(network).__name__)[0]
+
+
+def _shapes(network: nn.Module, size: Sequence[int]) -> Iterator[tuple[str, int, Tensor]]:
+    """Each part with its multiply-adds and what it gives: the last map, logits. Shapes alone."""
+
+    def run(module: nn.Module, inputs: Any) -> tuple[int, Any]:
+        with _Counter() as counter, sdpa_kernel(SDPBackend.MATH):
+            output = functional_call(module, _meta_tensors(module), (inputs,))
+        return counter.count, output
+
+    images = torch.empty(1, 3, *size, device="meta")
+    with evaluating(network), torch.no_grad():
+        if not isinstance(network, SegNetwork):
+            count, output = run(network, images)
+            yield "network", count, logits_of(network, output)
+            return
+        count, maps = run(network.backbone, images)
+        yield "backbone", count, maps[-1]
+        for part, head in parts(network).items():
+            if part != "backbone":
+                count, output = run(head, maps)
+                yield part, count, output[0]
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -152,7 +196,7 @@ def _meta_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
     """Evaluation mode inside, and each module's own mode again after."""
     modes = {module: module.training for module in network.modules()}
     network.eval()

@@ -30,7 +30,8 @@ FIGURES = {
 }
 PARTS = ("network", "backbone", "decode head", "auxiliary head", "resize")
 STRIDE = (
-    "Output stride: image pixels along a side of a pixel of the logits; of the backbone's last map."
+    "Output stride: the side of a pixel of the logits in pixels of the image; the backbone's is "
+    "that of its last map."
 )
 
 
@@ -40,13 +41,13 @@ class Summary:
 
     Attributes:
         name: what the table calls it.
-        classes: C.
+        classes: C, if anyone knows.
         figures: for each of :data:`FIGURES` that is known, a number a part, and ``total``.
         problem: why some are not known.
     """
 
     name: str
-    classes: int
+    classes: int | None
     figures: dict[str, dict[str, float]]
     problem: str = ""
 
@@ -84,7 +85,7 @@ def counted(count: int) -> str:
 
 def summarise(
     name: str,
-    classes: int,
+    classes: int | None,
     network: nn.Module,
     size: tuple[int, int] = (512, 512),
     device: str | None = None,
@@ -94,9 +95,9 @@ def summarise(
 
     Args:
         name: what the table is to call it.
-        classes: C.
-        network: images (1, 3, H, W) -> logits in any of the shapes that
-            :func:`bpkd.networks.cost.logits_of` knows; moved to the device, left as it is else.
+        classes: C, or None to ask the network.
+        network: images (1, 3, H, W) -> :class:`SegOutput`, or logits as other libraries give
+            them; is moved to the device.
         size: (H, W).
         device: where milliseconds and memory are measured; None leaves them out.
         progress: wraps the passes, e.g. to draw a bar.
@@ -104,6 +105,7 @@ def summarise(
     Raises:
         UserError: the network cannot run on an image of this size.
     """
+    classes = getattr(network, "num_classes", None) if classes is None else classes
     summary = Summary(name, classes, {"parameters": {**parameters(network)}})
     try:
         summary.figures["multiply_adds"] = {**multiply_adds(network, size)}
@@ -124,9 +126,12 @@ def summarise(
 
 def rows(summaries: Sequence[Summary]) -> list[list[str]]:
     """A line a figure and part, a column a network; the first line holds the names."""
-    lines = [["", *(s.name for s in summaries)], ["classes", *(str(s.classes) for s in summaries)]]
+    lines = [
+        ["", *(s.name for s in summaries)],
+        ["classes", *(str(s.classes or "-") for s in summaries)],
+    ]
     for figure, title in FIGURES.items():
-        for part in ("total", *PARTS):
+        for part in ("total", *PARTS[1:]):  # of a network without parts the total says it all
             if any(part in s.figures.get(figure, {}) for s in summaries):
                 label = title if part == "total" else f"· {part}"
                 lines.append([label, *(s.cell(figure, part) for s in summaries)])

@@ -13,11 +13,14 @@ from torch import nn
 
 from bpkd import networks
 from bpkd.building import build_data, build_network, load, read_classes
+from bpkd.components import resolve
 from bpkd.errors import UserError
 from bpkd.messages import one_line, suggestion
-from bpkd.recipe import Network, load_recipe
+from bpkd.recipe import Network, Teacher, load_recipe
 from bpkd.recipe_files import change, shipped_recipes
 
+#: What libraries call the argument that loads, or downloads, trained weights.
+WEIGHTS = ("weights", "encoder_weights", "weights_backbone")
 CLASSES = 19  # of Cityscapes, where nothing else says how many
 
 
@@ -27,12 +30,12 @@ class Named:
 
     Attributes:
         name: what a table calls it.
-        classes: C.
+        classes: C, or None where the network itself knows.
         build: makes the network.
     """
 
     name: str
-    classes: int
+    classes: int | None
     build: Callable[[], nn.Module]
 
 
@@ -93,7 +96,8 @@ def _component(name: str, path: str, changes: list[str], classes: int) -> Named:
     for each in changes:
         change(content, each)
     network = Network.model_validate(OmegaConf.to_container(content))
-    network.check(name, given=["num_classes"])
+    resolve(path)  # for a message of its own
+    network.check(path, given=["num_classes"])
     return Named(" ".join([name, *changes]), classes, partial(_build, name, network, classes))
 
 
@@ -110,18 +114,19 @@ def _recipe(name: str, changes: list[str], classes: int | None) -> list[Named]:
         Named(title, classes, partial(_build, f"{name}: student", recipe.student, classes))
     )
     title = " ".join([name, "teacher", *changes])
-    if isinstance(recipe.teacher, Network):
-        build = partial(_build, f"{name}: teacher", recipe.teacher, classes)
-        found.append(Named(title, classes, build))
+    if isinstance(recipe.teacher, Teacher):
+        own = classes if recipe.teacher.class_map is None else recipe.teacher.num_classes
+        build = partial(_build, f"{name}: teacher", recipe.teacher, own)
+        found.append(Named(title, own, build))
     elif recipe.teacher is not None and (Path(recipe.teacher) / "recipe.yaml").is_file():
         found.append(_run(title, recipe.teacher, []))
     return found
 
 
-def _build(name: str, network: Network, classes: int) -> nn.Module:
+def _build(name: str, network: Network, classes: int | None) -> nn.Module:
     """The network with random weights: what it costs does not depend on them."""
-    without = {key: None for key in ("weights", "checkpoint") if network.accepts(key)}
-    network = network.model_copy(update={"checkpoint": None, **without})
+    files = [key for key in WEIGHTS if network.accepts(key)]
+    network = network.model_copy(update={"checkpoint": None, **dict.fromkeys(files)})
     try:
         built: object = build_network(network, classes)
     except UserError:
@@ -131,5 +136,5 @@ def _build(name: str, network: Network, classes: int) -> nn.Module:
         raise UserError(f"{name}: {network.use} cannot be built: {reason}") from error
     if not isinstance(built, nn.Module):
         kind = type(built).__name__
-        raise UserError(f"{name}: {network.use} gives a {kind}, and no torch.nn.Module")
+        raise UserError(f"{name}: {network.use} gives {kind}, expected a torch.nn.Module")
     return built

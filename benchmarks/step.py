@@ -1,0 +1,215 @@
+"""What a training step takes: milliseconds by part, memory; multiply-adds of the paper's Table 2.
+
+    python -m benchmarks.step PAIR METHOD [--size 512 512] [--batch 2] [--device cpu]
+    python -m benchmarks.step --table2 [--throughput 30]
+
+PAIR is one of the paper's (pspnet, hrnet, deeplabv3plus, isanet), METHOD one of the shipped ones
+(plain, kd, skds, ifvd, cirkd, cwd, bpkd ...). Times are medians over some steps after a first one
+that does not count, on random images. Batch, crop and iterations of Table 2 are its recipes'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from statistics import median
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+import bpkd.networks
+from bpkd.distiller import Distiller
+from bpkd.errors import UserError
+from bpkd.networks.cost import multiply_adds
+from bpkd.recipe import Recipe, load_recipe
+from bpkd.recipe_files import RECIPES, read
+from bpkd.training import build_distiller
+
+PAIRS = {
+    "pspnet": ("pspnet_r101", "pspnet_r18"),
+    "hrnet": ("hrnet_w48", "hrnet_w18s"),
+    "deeplabv3plus": ("deeplabv3plus_r101", "deeplabv3plus_mv2"),
+    "isanet": ("isanet_r101", "isanet_r18"),
+}
+DATA = {"cityscapes": 19, "ade20k": 150, "pascal_context": 59}  # folders of recipes: classes
+METHODS = sorted({file.stem for file in (RECIPES / "_losses").glob("*.yaml")} - {"teacher"})
+
+
+class Clock:
+    """Milliseconds by part; a part that comes several times in a step is added up."""
+
+    def __init__(self, device: torch.device, seconds: Callable[[], float]) -> None:
+        self.device, self.seconds = device, seconds
+        self.steps: list[dict[str, float]] = []
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Time what is inside."""
+        begin = self.now()
+        yield
+        self.steps[-1][part] += 1000 * (self.now() - begin)
+
+    def now(self) -> float:
+        """Seconds, once the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return self.seconds()
+
+    def medians(self) -> dict[str, float]:
+        """Of all steps but the first."""
+        return {part: median(step[part] for step in self.steps[1:]) for part in self.steps[0]}
+
+
+def build(pair: str, method: str, classes: int) -> Distiller:
+    """A pair with random weights, and a method's losses at their own weights."""
+    teacher, student = ({"use": f"bpkd.networks.{name}"} for name in PAIRS[pair])
+    losses = read(RECIPES / "_losses" / f"{method}.yaml").get("losses") or {}
+    content = {"name": method, "run": "", "data": {"use": "bpkd.datasets.scenes.Scenes"}}
+    plain = {name: dict(entry) for name, entry in losses.items()}
+    recipe = Recipe.model_validate(
+        content | {"student": student, "teacher": teacher if plain else None, "losses": plain}
+    )
+    return build_distiller(recipe, SimpleNamespace(classes=["?"] * classes, ignore_index=255))
+
+
+def step(
+    distiller: Distiller, optimizer: Any, images: Tensor, labels: Tensor, clock: Clock, cast: Any
+) -> None:
+    """One training step, as the distiller makes it, part by part."""
+    clock.steps.append(defaultdict(float))
+    with clock("student forward"), cast():
+        student = distiller.student(images)
+    teacher = None
+    if distiller.teacher is not None:
+        with clock("teacher forward"), cast(), torch.no_grad():
+            teacher = distiller.teacher(images)
+    with clock("loss"):
+        total = distiller.cross_entropy(student.logits, labels)
+        if student.auxiliary is not None:
+            auxiliary = distiller.cross_entropy(student.auxiliary, labels)
+            total = total + distiller.auxiliary_weight * auxiliary
+        for name, loss in distiller.losses.items():
+            for term, value in loss(student, teacher, labels).items():
+                total = total + distiller.weighted[name].at(term, 0) * value
+    with clock("backward"):
+        total.backward()
+    for loss in distiller.losses.values():
+        if hasattr(loss, "own_step"):
+            with clock("discriminator"):
+                loss.own_step(student, teacher, labels)
+    with clock("optimizer"):
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Print milliseconds by part, and the memory."""
+    device, size = torch.device(given.device), tuple(given.size)
+    torch.manual_seed(0)
+    distiller = build(given.pair, given.method, given.classes).to(device)
+    distiller.train()
+    if distiller.teacher is not None:
+        distiller.teacher.to(device).to(memory_format=torch.channels_last).eval()
+        distiller.teacher.requires_grad_(False)
+        if any(getattr(loss, "needs_auxiliary", False) for loss in distiller.losses.values()):
+            distiller.teacher.auxiliary_in_eval = True
+    images = torch.rand(given.batch, 3, *size, device=device).to(memory_format=torch.channels_last)
+    blocks = torch.randint(given.classes, (given.batch, 1, size[0] // 32 + 1, size[1] // 32 + 1))
+    labels = interpolate(blocks.float(), size)[:, 0].long().to(device)
+    bf16 = given.precision == "bf16"
+    cast: Callable[[], Any] = nullcontext
+    if bf16:
+        cast = lambda: torch.autocast(device.type, torch.bfloat16)  # noqa: E731
+    optimizer = distiller.configure_optimizers()["optimizer"]
+    clock = Clock(device, time.process_time if given.cpu_time else time.perf_counter)
+    for _ in range(given.repeat + 1):
+        step(distiller, optimizer, images, labels, clock, cast)
+    report(given, clock.medians(), device)
+
+
+def report(given: argparse.Namespace, parts: dict[str, float], device: torch.device) -> None:
+    """Print the table."""
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    print(
+        f"{given.pair}, {given.method}: {given.batch} images of {given.size[0]} x {given.size[1]}, "
+        f"{given.classes} classes, {given.precision}; {where}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, median of {given.repeat} steps"
+        + (", processor time of all threads" if given.cpu_time else "")
+    )
+    total = sum(parts.values())
+    for part, ms in (parts | {"step": total}).items():
+        print(f"{part:16s} {ms:9.1f} ms {ms / total:6.1%}")
+    print(f"{'images a second':16s} {1000 * given.batch / total:9.2f}")
+    if device.type == "cuda":
+        peak, what = torch.cuda.max_memory_allocated(device), "allocated on the GPU"
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak, what = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "the whole process"
+    print(f"{'peak memory':16s} {peak / 1e9:9.2f} GB ({what})")
+
+
+def table2(throughput: float) -> None:
+    """Print what each row of Table 2 costs, as Markdown."""
+    print(
+        "| pair | data set | batch | student, G | teacher, G | plain step, T | taught step, T "
+        "| plain run, P | taught run, P | plain, GPU h | taught, GPU h |"
+    )
+    print("| --- | --- |" + " ---: |" * 9)
+    for pair, names in PAIRS.items():
+        for data, classes in DATA.items():
+            with torch.device("meta"):
+                networks = [getattr(bpkd.networks, name)(classes) for name in names]
+            recipe = load_recipe(f"table2/{data}/{pair}/bpkd")
+            batch = recipe.batch_size * recipe.accumulate
+            teacher, student = (multiply_adds(network, recipe.augment.crop) for network in networks)
+            # A backward pass takes twice the forward pass; an auxiliary head learns, too.
+            learning = student["total"] + student.get("auxiliary head", 0)
+            plain = 3 * learning * batch
+            taught = plain + teacher["total"] * batch
+            runs = [plain * recipe.max_iters, taught * recipe.max_iters]
+            hours = [run / (throughput * 1e12) / 3600 for run in runs]
+            cells = [learning / 1e9, teacher["total"] / 1e9, plain / 1e12, taught / 1e12]
+            cells += [*(run / 1e15 for run in runs), *hours]
+            shown = [f"{cell:.2f}" for cell in cells[:4]] + [f"{cell:.0f}" for cell in cells[4:6]]
+            shown += [f"{cell:.1f}" for cell in cells[6:]]
+            print(" | ".join([f"| {pair}", data, str(batch), *shown]) + " |")
+
+
+def main() -> None:
+    """Read the arguments, and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("pair", nargs="?", choices=PAIRS)
+    parser.add_argument("method", nargs="?", choices=METHODS)
+    parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--classes", type=int, default=19)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--precision", choices=("32", "bf16"), default="32")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="processor time, for a machine that others use, too"
+    )
+    parser.add_argument("--table2", action="store_true", help="multiply-adds instead of times")
+    parser.add_argument("--throughput", type=float, default=30, help="10^12 multiply-adds a second")
+    given = parser.parse_args()
+    if given.table2:
+        table2(given.throughput)
+    elif given.pair is None or given.method is None:
+        parser.error("expected PAIR and METHOD, or --table2")
+    else:
+        try:
+            measure(given)
+        except UserError as error:
+            parser.exit(2, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

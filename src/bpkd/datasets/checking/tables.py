@@ -1,0 +1,76 @@
+"""The findings as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bpkd.datasets.checking.summary import Summary, share
+
+
+def splits_table(summaries: Sequence[Summary]) -> Table:
+    """A column a split: counts, sizes, and the shares of what is ignored and on a boundary."""
+    table = _table("", [summary.split for summary in summaries])
+    for title, cells in _split_rows(summaries):
+        table.add_row(Text(title), *map(Text, cells))
+    return table
+
+
+def _split_rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, list[str]]]:
+    yield "images", [f"{s.images:,}" for s in summaries]
+    yield "broken pairs", [f"{len(s.problems):,}" for s in summaries]
+    for name in ("min", "median", "max"):
+        sizes = [s.extent().get(name) for s in summaries]
+        yield (
+            f"size, {name}" + (" (width x height)" if name == "min" else ""),
+            [f"{size[1]}x{size[0]}" if size else "-" for size in sizes],
+        )
+    yield "different sizes", [f"{len(s.sizes):,}" for s in summaries]
+    yield (
+        "boundary pixels, % of labelled",
+        [f"{100 * share(s.boundary, s.labelled):.1f}" for s in summaries],
+    )
+    yield (
+        "ignored pixels, % of all",
+        [f"{100 * share(s.ignored, s.ignored + s.labelled):.1f}" for s in summaries],
+    )
+    if all(s.colours is not None for s in summaries):
+        for index, colour in enumerate(("red", "green", "blue")):
+            pairs = [s.mean_and_deviation()[index] for s in summaries]
+            yield f"{colour}, mean ± deviation", [f"{m:.1f} ± {d:.1f}" for m, d in pairs]
+
+
+def classes_table(summaries: Sequence[Summary]) -> Table:
+    """A row a class: its share of the labelled pixels and its number of images, in each split."""
+    headings = [
+        heading for s in summaries for heading in (f"{s.split}\n% pixels", f"{s.split}\nimages")
+    ]
+    table = _table("class", headings)
+    for index, name in enumerate(summaries[0].classes):
+        cells = []
+        for summary in summaries:
+            cells += [_percent(summary.shares()[index]), f"{summary.occurs[index]:,}"]
+        table.add_row(Text(f"{index} {name}"), *map(Text, cells))
+    return table
+
+
+def _percent(part: float) -> str:
+    """Shares down to a thousandth of a per cent; what is there never reads as nothing.
+
+    >>> _percent(0.25), _percent(0.0004), _percent(1e-7), _percent(0)
+    ('25.00', '0.04', '<0.01', '-')
+    """
+    if part == 0:
+        return "-"
+    return f"{100 * part:.2f}" if part >= 5e-5 else "<0.01"
+
+
+def _table(first: str, headings: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(Text(first), no_wrap=True)
+    for heading in headings:
+        table.add_column(Text(heading), justify="right", no_wrap=True)
+    return table

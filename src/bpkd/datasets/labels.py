@@ -1,0 +1,161 @@
+"""Label maps: class indices, palettes or colours, and what each value of a file means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bpkd.datasets.classes import Colour
+from bpkd.datasets.images import Array, Encoded, open_image
+from bpkd.errors import UserError
+
+# Marks, in the table from file values to classes, a value that stands for nothing. No
+# ignore_index can be mistaken for it.
+_UNKNOWN = np.iinfo(np.int32).min
+_FILE_VALUES = 2**16  # a label map holds 8 or 16 bits a pixel
+# Grey of fewer bits than 8 comes from Pillow spread over 0 to 255: by this factor.
+_SPREAD = {"L;2": 85, "L;4": 17}
+
+
+class LabelReader:
+    """Reads label maps: class indices in 8 or 16 bits, palette images, or RGB in exact colours.
+
+    Args:
+        num_classes: C.
+        ignore_index: label of the pixels that belong to no class, here and in the files.
+        ignored: further values in the files to ignore.
+        label_map: value in the files -> class; values that it does not list stay as they are.
+        colours: of the classes and then of what is ignored; None where RGB cannot be read.
+
+    Raises:
+        UserError: ``ignored`` or ``label_map`` make no sense.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_index: int,
+        ignored: Sequence[int],
+        label_map: Mapping[int, int],
+        colours: tuple[list[Colour], list[Colour]] | None,
+    ) -> None:
+        self.num_classes, self.ignore_index, self.colours = num_classes, ignore_index, colours
+        self._table = _label_table(num_classes, ignore_index, ignored, label_map)
+
+    def __call__(self, file: Path | Encoded) -> Array:
+        """The label map of a file, (H, W), as class indices and ignore_index.
+
+        Raises:
+            UserError: it is damaged, or holds a value or colour that is no class.
+        """
+        opened = open_image(file)
+        if opened.mode in ("RGB", "RGBA"):
+            return self._from_colours(file, np.asarray(opened.convert("RGB")))
+        if opened.mode in ("1", "L", "P", "LA", "PA"):
+            values = np.asarray(opened.getchannel(0) if opened.mode in ("LA", "PA") else opened)
+            if spread := _SPREAD.get(opened.info["rawmode"]):
+                values = values // spread
+        elif opened.mode.startswith("I"):
+            values = np.asarray(opened)
+        else:
+            raise UserError(
+                f"{file} is an image of mode {opened.mode}: expected class indices in an 8- or "
+                "16-bit PNG, a palette PNG, or RGB colours"
+            )
+        return self.from_values(values, str(file))
+
+    def from_values(self, values: Array, where: str) -> Array:
+        """The label map that an array of a file's values, (H, W), stands for.
+
+        Args:
+            values: whole numbers.
+            where: for the message.
+
+        Raises:
+            UserError: a value is no class.
+
+        >>> reader = LabelReader(2, 255, [0], {1: 0, 2: 1}, None)
+        >>> reader.from_values(np.array([[0, 1, 2]]), "a.png")
+        array([[255,   0,   1]], dtype=int32)
+        """
+        fits = values.dtype in (np.bool_, np.uint8, np.uint16) or values.size == 0
+        if not fits and (values.min() < 0 or values.max() >= _FILE_VALUES):
+            raise UserError(f"{where} holds label values beyond 16 bits: expected class indices")
+        labels: Array = self._table[values.astype(np.uint16, copy=False)]
+        unknown = labels == _UNKNOWN
+        if unknown.any():
+            value, count, others = _most_frequent(values[unknown])
+            raise UserError(
+                f"{where} holds the label value {value} ({count} pixels){others}: expected 0 to "
+                f"{self.num_classes - 1} or ignore_index {self.ignore_index}; list it in "
+                "`ignore` or `label_map`, or correct `classes`"
+            )
+        return labels
+
+    def _from_colours(self, file: Path | Encoded, image: Array) -> Array:
+        """The label map that an RGB image (H, W, 3) draws in the colours of the classes."""
+        if self.colours is None:
+            raise UserError(
+                f"{file} is an RGB image and the classes have no colours: give `palette`, or a "
+                "classes.csv with the columns name,r,g,b, or save class indices in an 8-bit PNG"
+            )
+        colours, ignored = self.colours
+        known = _codes(np.array(colours + ignored))
+        if len(np.unique(known)) < len(known):
+            raise UserError(f"two classes or ignored values share a colour, so {file} is ambiguous")
+        index = np.arange(len(colours)).astype(np.uint16)
+        meaning = np.append(self._table[index], [self.ignore_index] * len(ignored))
+        order = np.argsort(known)
+        codes = _codes(image)
+        place = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
+        unknown = known[order][place] != codes
+        if unknown.any():
+            code, count, others = _most_frequent(codes[unknown])
+            colour = (code >> 16, code >> 8 & 255, code & 255)
+            raise UserError(
+                f"{file} holds the colour {colour} ({count} pixels){others}, which is no class: "
+                "add it to the palette, or to `ignore` as [r, g, b]"
+            )
+        labels: Array = meaning[order][place]
+        return labels
+
+
+def _label_table(
+    num_classes: int, ignore_index: int, ignored: Sequence[int], label_map: Mapping[int, int]
+) -> Array:
+    """What each value in a file means: a class, ignore_index or _UNKNOWN."""
+    table = np.full(_FILE_VALUES, _UNKNOWN, dtype=np.int32)
+    table[:num_classes] = np.arange(num_classes)
+    try:
+        changes = {int(value): int(label) for value, label in label_map.items()}
+    except (TypeError, ValueError):
+        raise UserError(f"label_map {label_map!r}: expected whole numbers, value: class") from None
+    changes.update(dict.fromkeys(ignored, ignore_index))
+    if 0 <= ignore_index < _FILE_VALUES:
+        changes.setdefault(ignore_index, ignore_index)
+    for value, label in changes.items():
+        if not 0 <= value < _FILE_VALUES:
+            raise UserError(f"label value {value} in `ignore` or `label_map`: expected 0 to 65535")
+        if label != ignore_index and not 0 <= label < num_classes:
+            raise UserError(
+                f"label_map sends {value} to {label}: expected a class, 0 to {num_classes - 1}, "
+                f"or ignore_index {ignore_index}"
+            )
+        table[value] = label
+    return table
+
+
+def _codes(colours: Array) -> npt.NDArray[np.int32]:
+    """(..., 3) -> (...): one whole number for each colour."""
+    wide = colours.astype(np.int32)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def _most_frequent(values: Array) -> tuple[int, int, str]:
+    """The most frequent value, its number of pixels, and how many other values there are."""
+    found, counts = np.unique(values, return_counts=True)
+    others = f" and {len(found) - 1} more such" if len(found) > 1 else ""
+    return int(found[counts.argmax()]), int(counts.max()), others

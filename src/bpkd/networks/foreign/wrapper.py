@@ -1,0 +1,180 @@
+"""Any network as one of ours: normalisation, logits, features and auxiliary logits."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpkd.errors import UserError
+from bpkd.networks.base import SegOutput
+from bpkd.networks.foreign.features import as_map, before_classifier, check_places, kept
+from bpkd.networks.foreign.normalisation import Normalisation
+
+
+class ForeignNetwork(nn.Module):
+    """A network of another library: images (N, 3, H, W), RGB in [0, 1] -> SegOutput.
+
+    Args:
+        network: normalised images -> a tensor, dict, tuple or object of logits; see :func:`read`.
+        normalisation: what the network's images go through.
+        num_classes: C, or None where nobody knows before the first image.
+        source: what the network is called in messages.
+        features: name -> place of a map; ``backbone`` and ``head`` are names that losses ask for.
+        defaults: the library's own places, where ``features`` does not say. ``head`` is the map
+            that the classifier reads, unless either says otherwise.
+        logits: path of the module that gives the logits before they are upsampled, if there is.
+        auxiliary: path of the auxiliary head, if there is one.
+        multiple: the network wants sides that are a multiple of it: images are padded at the
+            bottom and at the right by their mean colour, and the maps cut again.
+
+    Attributes:
+        classes: names of the network's own classes, or None.
+        rebuild: what a recipe says to build this network without what it was loaded from.
+        untrained: parameters of the classifier that what it was loaded from does not have.
+        teacher_only: whether it cannot be trained.
+    """
+
+    #: Whether auxiliary logits are given in evaluation mode too: a loss may want a teacher's.
+    auxiliary_in_eval = False
+
+    def __init__(
+        self,
+        network: nn.Module,
+        normalisation: Normalisation,
+        num_classes: int | None,
+        source: str,
+        features: Mapping[str, str] | None = None,
+        *,
+        defaults: Mapping[str, str] | None = None,
+        logits: str | None = None,
+        auxiliary: str | None = None,
+        multiple: int = 1,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.normalisation = normalisation
+        self.num_classes, self.source, self.multiple = num_classes, source, multiple
+        head = before_classifier(network, num_classes, auxiliary)
+        places = {"head": head} if head else {}
+        places |= {**(defaults or {}), **(features or {})}
+        check_places(network, places)
+        self.features = places
+        heads = {"logits": logits, "auxiliary": auxiliary}
+        self.heads = {name: path for name, path in heads.items() if path is not None}
+        self.classes: list[str] | None = None
+        self.rebuild: dict[str, Any] | None = None
+        self.untrained: list[str] = []
+        self.teacher_only = False
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        """The module that learns at the recipe's own rate, and the rest at ``head_lr`` times it."""
+        path, _, end = self.features.get("backbone", "").partition(":")
+        return self.network.get_submodule(path) if path and not end else None
+
+    @property
+    def auxiliary_prefix(self) -> str:
+        """How the names of the auxiliary head's parameters begin."""
+        return f"network.{self.heads.get('auxiliary', 'auxiliary_head')}."
+
+    def forward(self, images: Tensor) -> SegOutput:
+        """Images (N, 3, H, W), RGB in [0, 1] -> :class:`SegOutput`.
+
+        Raises:
+            UserError: the network gives another number of classes than it was built for.
+        """
+        size = (images.shape[-2], images.shape[-1])
+        images = self._pad(self.normalisation(images))
+        padded = (images.shape[-2], images.shape[-1])
+        with kept(self.network, self.heads) as heads, kept(self.network, self.features) as maps:
+            logits, auxiliary = self.read(self.run(images))
+        logits, auxiliary = heads.get("logits", logits), heads.get("auxiliary", auxiliary)
+        if self.num_classes is not None and logits.shape[1] != self.num_classes:
+            raise UserError(
+                f"{self.source} gives {logits.shape[1]} classes, expected {self.num_classes}; "
+                "build it for the data set's classes, or give a teacher num_classes and class_map"
+            )
+        features = {
+            name: _cut(as_map(value, padded, name), size, padded) for name, value in maps.items()
+        }
+        if not (self.training or self.auxiliary_in_eval):
+            auxiliary = None
+        elif auxiliary is not None:
+            auxiliary = _cut(auxiliary, size, padded)
+        return SegOutput(_cut(logits, size, padded), features, auxiliary)
+
+    def run(self, images: Tensor) -> Any:
+        """Normalised images -> what the network gives; a library with other arguments differs."""
+        return self.network(images)
+
+    def read(self, output: Any) -> tuple[Tensor, Tensor | None]:
+        """What the network gives -> logits, and auxiliary logits or None."""
+        return read(output, self.source)
+
+    def _pad(self, images: Tensor) -> Tensor:
+        bottom, right = (-side % self.multiple for side in images.shape[-2:])
+        # 0 is the mean colour: the images are normalised.
+        return F.pad(images, (0, right, 0, bottom)) if bottom or right else images
+
+
+def read(output: Any, source: str) -> tuple[Tensor, Tensor | None]:
+    """Logits, and auxiliary logits or None, of what a network gives.
+
+    Args:
+        output: logits (N, C, h, w); or an object with ``logits``; or a dict with ``logits`` or
+            ``out``, and perhaps ``auxiliary`` or ``aux``; or a tuple of logits and perhaps
+            auxiliary logits.
+        source: what the network is called in the message.
+
+    Raises:
+        UserError: it is none of these.
+
+    Example:
+        >>> import torch
+        >>> logits, auxiliary = read({"out": torch.zeros(1, 5, 2, 2), "aux": None}, "Net")
+        >>> logits.shape, auxiliary
+        (torch.Size([1, 5, 2, 2]), None)
+    """
+    first: Any = output
+    second: Any = None
+    if hasattr(output, "logits"):
+        first, second = output.logits, getattr(output, "auxiliary", None)
+    elif isinstance(output, Mapping):
+        first = output.get("logits", output.get("out"))
+        second = output.get("auxiliary", output.get("aux"))
+    elif isinstance(output, tuple | list) and output:
+        first, second = output[0], output[1] if len(output) > 1 else None
+    if not isinstance(first, Tensor) or first.dim() != 4:
+        got = f"shape {tuple(first.shape)}" if isinstance(first, Tensor) else type(output).__name__
+        raise UserError(
+            f"{source}: expected logits (N, C, h, w), or an object, dict (logits, out) or tuple "
+            f"that holds them, got {got}"
+        )
+    is_logits = isinstance(second, Tensor) and second.shape[:2] == first.shape[:2]
+    return first, second if is_logits and second.dim() == 4 else None
+
+
+def _cut(maps: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:
+    """Take the image's share of a padded image's map, rounded up."""
+    if size == padded:
+        return maps
+    h, w = (-(-m * s // p) for m, s, p in zip(maps.shape[-2:], size, padded, strict=True))
+    return maps[..., :h, :w]
+
+
+def extra(module: str, function: str, package: str, name: str) -> Any:
+    """Import a library that is an extra of this package.
+
+    Raises:
+        UserError: it is not installed: says what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"bpkd.networks.foreign.{function} needs {package}: pip install 'bpkd[{name}]'"
+        ) from error

@@ -1,0 +1,80 @@
+"""The teacher of a recipe: a run, or any network, its classes mapped to the data set's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from bpkd.building import build_network, load, read_classes
+from bpkd.errors import UserError
+from bpkd.networks.class_map import ClassMapped, groups
+from bpkd.recipe import Recipe, Teacher
+
+
+def build_teacher(recipe: Recipe, classes: list[str]) -> nn.Module | None:
+    """The teacher, from a run's folder or as the recipe describes it.
+
+    Raises:
+        UserError: it has other classes than the data set, and no class_map; or its classifier
+            is not trained.
+    """
+    if recipe.teacher is None:
+        return None
+    if isinstance(recipe.teacher, Teacher):
+        return _described_teacher(recipe.teacher, classes)
+    theirs = read_classes(Path(recipe.teacher))[0]
+    if len(theirs) != len(classes):
+        raise UserError(
+            f"the teacher {recipe.teacher} has {len(theirs)} classes and the data set "
+            f"{len(classes)}; say which is which: teacher: {{use: bpkd.teachers.from_run, run: "
+            f"{recipe.teacher}, class_map: ...}}"
+        )
+    return load(recipe.teacher)
+
+
+def _described_teacher(teacher: Teacher, classes: list[str]) -> nn.Module:
+    """A teacher as the recipe describes it, its classes mapped to the data set's."""
+    own, ours = teacher.num_classes, len(classes)
+    if teacher.class_map is None and own not in (None, ours):
+        raise UserError(
+            f"teacher.num_classes is {own} and the data set has {ours} classes; say which is "
+            "which in teacher.class_map"
+        )
+    if teacher.class_map is not None and own is None and not teacher.knows_its_classes():
+        raise UserError(
+            f"teacher.num_classes is missing: how many classes {teacher.use} has itself; "
+            "class_map needs it"
+        )
+    built = build_network(teacher, ours if teacher.class_map is None else own)
+    untrained = getattr(built, "untrained", [])
+    if untrained and teacher.checkpoint is None:
+        raise UserError(
+            f"teacher: {getattr(built, 'source', teacher.use)} has no trained classifier for "
+            f"{getattr(built, 'num_classes', ours)} classes ({untrained[0]}); give class_map for "
+            "a teacher with other classes, or checkpoint"
+        )
+    if teacher.class_map is None:
+        return built
+    names = getattr(built, "classes", None)
+    mapped = groups(teacher.class_map, classes, names, getattr(built, "num_classes", own))
+    return ClassMapped(built, mapped)
+
+
+def from_run(run: str, num_classes: int | None = None, which: str = "student") -> nn.Module:
+    """The network of a run, for a teacher with a class_map.
+
+    Args:
+        run: the run's folder.
+        num_classes: its number of classes, or None.
+        which: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
+
+    Raises:
+        UserError: no such run, or it has another number of classes.
+    """
+    network = load(run, which)
+    own = len(network.classes)  # type: ignore[arg-type]
+    if num_classes not in (None, own):
+        raise UserError(f"{run} has {own} classes, expected {num_classes}; say which in class_map")
+    network.num_classes = own  # type: ignore[assignment]
+    return network

@@ -1,0 +1,188 @@
+"""The walk over a data set: counts that can be checked by hand, and every kind of broken pair."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bpkd.datasets.checking.examining import Examiner, Findings, Problem
+from bpkd.datasets.checking.opening import opened
+from bpkd.datasets.checking.summary import check
+from bpkd.datasets.folder import Folder, collecting_missing
+from bpkd.datasets.scenes import Scenes
+from bpkd.errors import UserError
+
+
+def save(file: Path, values: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array(values, dtype=np.uint8)).save(file)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two pairs, 4x2 and 6x4 pixels; the class "tree" is nowhere."""
+    (tmp_path / "classes.csv").write_text("name\nroad\ncar\ntree\n")
+    save(tmp_path / "images/train/a.png", np.full((2, 4, 3), (10, 20, 30)))
+    save(tmp_path / "labels/train/a.png", [[0, 0, 0, 1], [0, 0, 0, 255]])
+    save(tmp_path / "images/train/b.png", np.full((4, 6, 3), (30, 20, 10)))
+    save(tmp_path / "labels/train/b.png", np.zeros((4, 6)))
+    return tmp_path
+
+
+def test_the_numbers_of_a_split(root: Path) -> None:
+    found = check(Folder(root, "train"), "train", colours=True)
+    assert found.images == 2 and not found.problems
+    assert found.pixels.tolist() == [30, 1, 0]
+    assert found.occurs.tolist() == [2, 1, 0]
+    assert found.shares() == [30 / 31, 1 / 31, 0]
+    assert found.absent() == ["tree"]
+    # In a.png the car, and the two road pixels beside it; the ignored pixel is none.
+    assert (found.boundary, found.ignored) == (3, 1)
+    assert found.extent() == {"min": (2, 4), "median": (3, 5), "max": (4, 6)}
+    # 8 pixels of red 10 and 24 of red 30: mean 25, variance 8/32 * 24/32 * 20^2 = 75.
+    assert found.mean_and_deviation()[0] == pytest.approx((25, 75**0.5))
+    assert found.mean_and_deviation()[1] == pytest.approx((20, 0))
+
+
+def test_workers_change_nothing() -> None:
+    data = Scenes("val", size=(32, 40), count=5)
+    alone, three = (check(data, "val", workers=workers) for workers in (0, 3))
+    assert alone.as_json() == three.as_json()
+
+
+def test_numbers_as_json(root: Path) -> None:
+    content = json.loads(json.dumps(check(Folder(root, "train"), "train").as_json()))
+    assert content["classes"][1] == {"name": "car", "pixels": 1, "share": 1 / 31, "images": 1}
+    assert content["sizes"][1] == {"height": 4, "width": 6, "images": 1}
+    assert content["mean_and_deviation"] == []
+
+
+def test_every_broken_pair_is_named_and_the_walk_goes_on(root: Path) -> None:
+    image = np.zeros((2, 4, 3))
+    for stem in ("missing", "damaged", "small", "unknown"):
+        save(root / f"images/train/{stem}.png", image)
+    (root / "images/train/damaged.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    save(root / "labels/train/damaged.png", np.zeros((2, 4)))
+    save(root / "labels/train/small.png", np.zeros((1, 4)))
+    save(root / "labels/train/unknown.png", [[7, 7, 0, 0], [0, 0, 0, 9]])
+    with collecting_missing() as missing:
+        data = Folder(root, "train")
+    found = check(data, "train", missing=missing, workers=2)
+    told = {problem.name: problem.message for problem in found.problems}
+    assert found.images == 2 and set(told) == {"missing", "damaged", "small", "unknown"}
+    for name, message in told.items():
+        assert str(root / "images/train" / name) in message or str(root / "labels") in message
+        assert "\n" not in message
+    assert "no label map" in told["missing"] and "cannot be read" in told["damaged"]
+    assert "4x2" in told["small"] and "4x1" in told["small"]
+    assert "value 7" in told["unknown"] and "1 more" in told["unknown"]
+
+
+class Own:
+    """A data set of the user's own, which checks nothing itself."""
+
+    classes, palette, ignore_index = ["a", "b"], [(0, 0, 0), (9, 9, 9)], 255
+
+    def __init__(self, *pairs: tuple[Tensor, Tensor] | Exception) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        pair = self.pairs[index]
+        if isinstance(pair, Exception):
+            raise pair
+        return pair
+
+    def name(self, index: int) -> str:
+        return f"number {index}"
+
+
+IMAGE, LABELS = torch.zeros(3, 2, 2, dtype=torch.uint8), torch.zeros(2, 2, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ((IMAGE.float(), LABELS), "torch.float32 (3, 2, 2): expected torch.uint8 (3, H, W)"),
+        ((IMAGE, LABELS[None]), "(1, 2, 2): expected integers (H, W)"),
+        ((IMAGE, LABELS.float()), "expected integers"),
+        ((IMAGE, LABELS[:1]), "the image is 2x2 and its labels are 2x1 (width x height)"),
+        ((IMAGE, LABELS + 2), "unknown label values 2 (4 pixels): expected 0 to 1"),
+        ((IMAGE, LABELS - 1), "unknown label values -1"),
+        ((IMAGE[:, :0], LABELS[:0]), "empty"),
+        (ZeroDivisionError("by\nzero"), "cannot be read: ZeroDivisionError: by zero"),
+    ],
+)
+def test_a_pair_that_breaks_the_contract(pair: Any, words: str) -> None:
+    found = Examiner(Own(pair))(0)
+    assert isinstance(found, Problem) and found.name == "number 0"
+    assert words in found.message
+
+
+def test_an_ignored_image_is_in_order() -> None:
+    found = Examiner(Own((IMAGE, LABELS + 255)))(0)
+    assert isinstance(found, Findings)
+    assert (found.ignored, found.boundary, found.pixels.tolist()) == (4, 0, [0, 0])
+
+
+def test_an_empty_data_set() -> None:
+    with pytest.raises(UserError, match="'train' is empty"):
+        check(Own(), "train")
+    one = check(Own(), "train", missing=[(Path("x/a.jpg"), Path("y/a.png"))])
+    assert [problem.name for problem in one.problems] == ["a"] and one.extent() == {}
+
+
+# Opening ------------------------------------------------------------------------------------------
+
+
+def test_a_folder_opens_with_the_splits_that_it_has(root: Path) -> None:
+    for split in ("zurich", "val", ".hidden"):
+        save(root / f"images/{split}/a.png", np.zeros((2, 2, 3)))
+    found = opened(str(root), ["data.ignore=[9]", "augment.crop=[8,8]"])
+    assert found.splits == ["train", "val", "zurich"]
+    assert found.augment.crop == (8, 8)
+    assert found.build("train").classes == ["road", "car", "tree"]
+
+
+def test_a_folder_in_another_layout(root: Path) -> None:
+    use = "data.use=bpkd.datasets.camvid.CamVid"
+    assert opened(str(root), [use]).splits == ["train", "val", "test"]
+    assert opened(str(root), [use, "data.test=null", "data.val=test"]).splits == ["train", "test"]
+    assert opened(str(root), ["data.images=photos", "data.val=null"]).splits == ["train", "test"]
+
+
+def test_a_recipe_opens_with_its_own_splits() -> None:
+    assert opened("demo/plain", ["data.test=val"]).splits == ["train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data.clases=[a]"], "did you mean 'classes'?"),
+        (["max_iters=3"], "unknown key 'max_iters'"),
+        (["data.use=bpkd.datasets.camvid.CamVit"], "CamVit"),
+        (["augment.flip=2"], "augment.flip"),
+    ],
+)
+def test_keys_that_do_not_fit(root: Path, overrides: list[str], words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        opened(str(root), overrides)
+    assert words in str(caught.value)
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no split: expected .*images/train/NAME"):
+        opened(str(tmp_path))
+    with pytest.raises(UserError, match="no such recipe file"):
+        opened(str(tmp_path / "none"))
+    with pytest.raises(UserError, match=r"data\.test is null"):
+        opened("demo/plain", ["data.test=null"]).build("test")

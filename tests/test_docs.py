@@ -1,0 +1,214 @@
+"""The documentation holds: links, recipes, numbers worked by hand, defaults, the example method."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from torch import nn
+
+from bpkd.components import resolve
+from bpkd.recipe import load_recipe
+from bpkd.recipe_files import shipped_recipes
+from tests.losses import test_contract as contract
+from tests.test_cli import done
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+METHODS = sorted((ROOT / "docs/methods").glob("*.md"))
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+every_method = pytest.mark.parametrize("page", METHODS, ids=lambda page: page.stem)
+
+# What a recipe fills in, and what the smallest example run wants.
+GIVEN = {"num_classes": 4, "student_channels": 6, "teacher_channels": 8}
+TINY = ["max_iters=2", "batch_size=2", "data.size=[32,48]", "data.count=3", "augment.crop=[32,32]"]
+# Headings that a page which is still to be written will have.
+COMING = {("results.md", "methods")}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page, in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def prose(page: Path) -> str:
+    """A page without its code."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^    .*$", "", text, flags=re.MULTILINE))
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# Pages --------------------------------------------------------------------------------------------
+
+
+@every_page
+def test_relative_links_resolve(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.is_relative_to(ROOT), f"{link} leads out of the repository"
+        assert target.exists(), f"{link} leads nowhere"
+        if anchor and (target.name, anchor) not in COMING:
+            assert anchor in anchors(target), f"{link}: no such heading"
+
+
+@every_method
+def test_formulas_are_closed(page: Path) -> None:
+    for line in prose(page).splitlines():
+        assert line.count("$") % 2 == 0, line
+        # Markdown reads these before the formula does.
+        assert not any(re.search(r"\\[{}|,;!]", inline) for inline in line.split("$")[1::2]), line
+    for formula in blocks(page, "math"):
+        assert formula.count("{") == formula.count("}")
+        assert formula.count(r"\left") == formula.count(r"\right")
+        assert r"\operatorname" not in formula, "GitHub refuses this macro"
+
+
+@every_method
+def test_numbers_worked_by_hand(page: Path) -> None:
+    """The examples of a page in their order, as one session."""
+    code = "\n".join(block for block in blocks(page, "python") if block.startswith(">>>"))
+    session = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), 0)
+    told: list[str] = []
+    doctest.DocTestRunner().run(session, out=told.append)
+    assert not told, "".join(told)
+    assert session.examples or page.stem in ("README", "new")
+
+
+# Recipes and tables -------------------------------------------------------------------------------
+
+
+def recipes() -> Iterator[Any]:
+    for page in METHODS:
+        for number, block in enumerate(blocks(page, "yaml")):
+            if "losses:" in block and page.stem != "new":
+                yield pytest.param(block, id=f"{page.stem}-{number}")
+
+
+@pytest.mark.parametrize("block", recipes())
+def test_recipes_load_and_their_losses_are_built(block: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(
+        f"base: demo/plain\nteacher: runs/teacher\nmax_iters: 40000\n{block}"
+    )
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    assert recipe.losses
+    for entry in recipe.losses.values():
+        loss = entry.build(**{name: value for name, value in GIVEN.items() if entry.accepts(name)})
+        assert isinstance(loss, nn.Module)
+        if isinstance(entry.weight, dict):
+            assert set(entry.weight) <= set(loss.weights)
+
+
+def described() -> dict[str, str]:
+    """Section of each class that a page of its method describes, by dotted path."""
+    pattern = re.compile(
+        r"^### `(bpkd\.losses\.[\w.]+)`\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL
+    )
+    return {path: text for page in METHODS for path, text in pattern.findall(page.read_text())}
+
+
+def rows(section: str, head: str) -> dict[str, Any]:
+    """First and second column of the table with that head; the second read as YAML."""
+    table = section.partition(f"| {head} |")[2].partition("\n\n")[0]
+    found = re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", table, re.MULTILINE)
+    return {name: yaml.safe_load(value) for name, value in found}
+
+
+def test_every_loss_has_its_section() -> None:
+    assert set(described()) == {f"{cls.__module__}.{cls.__name__}" for cls in contract.LOSSES}
+
+
+@pytest.mark.parametrize("path", sorted(described()))
+def test_tables_of_arguments_and_weights_are_right(path: str) -> None:
+    loss, section = resolve(path), described()[path]
+    parameters = inspect.signature(loss).parameters
+    assert rows(section, "argument") == {
+        name: parameter.default for name, parameter in parameters.items() if name not in GIVEN
+    }
+    assert rows(section, "term") == loss.weights
+
+
+def test_the_index_names_every_page_and_recipes_that_exist() -> None:
+    text = (ROOT / "docs/methods/README.md").read_text()
+    assert all(f"({page.name})" in text for page in METHODS if page.stem != "README")
+    named = set(re.findall(r"`(methods/\w+)`", text))
+    compared = {name for name in shipped_recipes() if name.startswith("methods/")}
+    assert named == compared - {"methods/plain", "methods/teacher"}
+
+
+# A method of one's own ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of new.md, by the names in their first lines."""
+    folder = tmp_path_factory.mktemp("own")
+    page = ROOT / "docs/methods/new.md"
+    for block in [*blocks(page, "python"), *blocks(page, "yaml")]:
+        folder.joinpath(block.splitlines()[0].removeprefix("# ")).write_text(block)
+    assert {file.name for file in folder.iterdir()} == {"my_losses.py", "mine.yaml"}
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(place: Path) -> Iterator[Any]:
+    """The example's module, read from its file."""
+    spec = importlib.util.spec_from_file_location("my_losses", place / "my_losses.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["my_losses"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["my_losses"]
+
+
+def test_the_examples_doctest(own: Any) -> None:
+    result = doctest.testmod(own)
+    assert (result.attempted > 0, result.failed) == (True, 0)
+
+
+RULES = {
+    name: rule
+    for name, rule in inspect.getmembers(contract, inspect.isfunction)
+    if name.startswith("test_") and "cls" in inspect.signature(rule).parameters
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_example_keeps_the_contract(name: str, own: Any) -> None:
+    wanted = inspect.signature(RULES[name]).parameters
+    RULES[name](own.Sure, **({"dtype": contract.torch.float32} if "dtype" in wanted else {}))
+
+
+def test_the_page_has_a_line_for_each_rule() -> None:
+    text = (ROOT / "docs/methods/new.md").read_text().partition("## The contract")[2]
+    items = len(re.findall(r"^- ", text, re.MULTILINE))
+    # Ignored pixels have two rules and one line.
+    assert items == len(RULES) - 1, "the contract of docs/methods/new.md and the tests differ"
+
+
+def test_the_example_trains(place: Path) -> None:
+    commands = blocks(ROOT / "docs/methods/new.md", "sh")[0].splitlines()
+    with contextlib.chdir(place):
+        for command in commands:
+            program, *arguments = command.split()
+            assert program == "bpkd"
+            done(*arguments, *TINY, "--quiet")
+        columns = Path("runs/mine/training.csv").read_text().splitlines()[0].split(",")
+    assert {"loss/sure.sure", "loss/cwd.cwd"} <= set(columns)
