@@ -34,6 +34,7 @@ student:
   output_stride: 16
   channels: 8
 """
+CWD = "losses={cwd: {use: bpkd.losses.cwd.CWD}}"
 OWN = "data: {use: bpkd.datasets.folder.Folder, root: '.', classes: [road, car, tree]}\n"
 
 
@@ -222,7 +223,7 @@ def lose_the_folder(root: Path) -> str:
 
 def lose_a_label_map(root: Path) -> str:
     (root / "labels/train/b.png").unlink()
-    return "images/train/b.png has no label map b.png"
+    return "labels/train/b.png (1 of 3 images have none)"
 
 
 def change_a_size(root: Path) -> str:
@@ -337,7 +338,11 @@ def test_a_checkpoint_of_another_network(place: Path, tmp_path: Path) -> None:
     [
         (["train", "tiny.yaml", "max_itrs=1"], "unknown key 'max_itrs'; did you mean 'max_iters'?"),
         (["train", "tiny.yml"], "did you mean 'tiny.yaml'?"),
-        (["train", "tiny.yaml", "teacher=runs/none", "run=x"], "runs/none: no run here"),
+        (["train", "tiny.yaml", "teacher=runs/none", "run=x"], "a teacher and no losses"),
+        (
+            ["train", "tiny.yaml", "teacher=runs/none", "run=x", CWD],
+            "runs/none: no run here",
+        ),
         (["train", "tiny.yaml", "data.train=trian", "run=x"], "trian"),
         (["evaluate", "runs/none"], "runs/none: no run here"),
         (["evaluate", "runs/tiny", "--checkpoint", "frist"], "frist.ckpt"),

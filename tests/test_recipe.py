@@ -137,7 +137,8 @@ losses: {cwd: {use: bpkd.losses.kd.KD}}
 
 def test_null_drops_a_loss_of_the_base(tmp_path: Path) -> None:
     write(tmp_path, TAUGHT, "low")
-    assert load_recipe(write(tmp_path, "base: low.yaml\nlosses: {cwd: null}", "top")).losses == {}
+    text = "base: low.yaml\nlosses: {cwd: null, kd: {use: bpkd.losses.kd.KD}}"
+    assert list(load_recipe(write(tmp_path, text, "top")).losses) == ["kd"]
 
 
 def test_the_recipe_in_the_help_is_valid(tmp_path: Path) -> None:
@@ -202,6 +203,7 @@ def test_the_recipe_in_the_help_is_valid(tmp_path: Path) -> None:
         ("data={use: bpkd.datasets.camvid.CamVid}", "data.root is missing: "
          "bpkd.datasets.camvid.CamVid needs it"),
         ("teacher=null", "losses need a teacher, and there is none"),
+        ("losses={}", "there is a teacher and no losses"),
         # Dotted paths.
         ("losses.cwd.use=CWD", "losses.cwd.use: 'CWD' is no dotted path; expected e.g. "
          "bpkd.losses.cwd.CWD"),

@@ -199,6 +199,11 @@ class Recipe(_Section):
                 f"{source}: losses need a teacher, and there is none; add teacher: RUN_FOLDER, "
                 "or take the losses out"
             )
+        if self.teacher is not None and not self.losses and self.max_iters:
+            raise UserError(
+                f"{source}: there is a teacher and no losses, so nothing is learnt from it; add "
+                "losses, e.g. losses: {bpkd: {use: bpkd.losses.bpkd.BPKD}}, or take it out"
+            )
         rate = self.optimizer.arguments.get("lr", 1.0)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
             raise UserError(f"{source}: optimizer.lr: expected a number above 0, got {shown(rate)}")

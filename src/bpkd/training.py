@@ -132,7 +132,7 @@ def _untrained(recipe: Recipe, folder: Path) -> Path:
 def build_distiller(recipe: Recipe, data: Any) -> Distiller:
     """Student, teacher and losses of a recipe, ready to train on a data set."""
     student = build_student(recipe, len(data.classes))
-    teacher = build_teacher(recipe, data.classes) if recipe.losses else None
+    teacher = build_teacher(recipe, data.classes)
     losses, weighted = build_losses(recipe, student, teacher, len(data.classes))
     return Distiller(
         student.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
