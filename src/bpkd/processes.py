@@ -15,7 +15,8 @@ def strategy(recipe: Recipe) -> DDPStrategy | str:
     """DDP where the recipe asks for several processes, else Lightning's choice.
 
     A loss that counts in some iterations only leaves its adapter without a gradient in the others,
-    and DDP has to be told to look for that. It takes a moment, so only such recipes pay for it.
+    and some networks of other libraries have layers that no output needs: DDP has to be told to
+    look for that. It takes a moment, so only such recipes pay for it.
     """
     devices = recipe.devices
     if devices == "auto":
@@ -23,7 +24,8 @@ def strategy(recipe: Recipe) -> DDPStrategy | str:
     if devices * recipe.nodes == 1:
         return "auto"
     resting = any(loss.start or loss.until is not None for loss in recipe.losses.values())
-    return DDPStrategy(find_unused_parameters=resting)
+    foreign = recipe.student.use.startswith("bpkd.networks.foreign.")
+    return DDPStrategy(find_unused_parameters=resting or foreign)
 
 
 class SyncBatchNorm(TorchSyncBatchNorm):
