@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.losses.common import labelled_pixels
+from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.features import average_pool, feature_maps, gathered
 from bpkd.networks.base import SegOutput
 
@@ -56,17 +57,16 @@ def cirkd_mini_batch(
     counted = ours.new_ones(n, pixels) if valid is None else valid.flatten(1).to(ours.dtype)
     total, rows = ours.new_zeros(()), range(n)[images or slice(None)]
     for i in rows:
-        log_q = _log_relations(ours, i, counted, temperature)
-        log_p = _log_relations(theirs, i, counted, temperature)
-        divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=(0, 2))
+        left, right = (_similarities(maps, i, counted, temperature) for maps in (ours, theirs))
+        divergence = kl_divergence(left, right, dim=2).sum(dim=0)
         total = total + (divergence * counted[i]).sum() / counted[i].sum().clamp(min=1)
     return total / (len(rows) * n)
 
 
-def _log_relations(maps: Tensor, i: int, counted: Tensor, temperature: float) -> Tensor:
-    """Log-softmax (N, pixels of i, pixels of j) of image i's similarities to each image j."""
-    similarities = maps[i].T @ maps / temperature
-    return F.log_softmax(similarities.masked_fill(counted[:, None] == 0, _NOWHERE), dim=2)
+def _similarities(maps: Tensor, i: int, counted: Tensor, temperature: float) -> Tensor:
+    """How like image i's pixels are to those of each image j: (N, pixels of i, pixels of j)."""
+    similarities = (maps[i].T / temperature) @ maps
+    return similarities.masked_fill(counted[:, None] == 0, _NOWHERE)
 
 
 class CIRKDMiniBatch(nn.Module):

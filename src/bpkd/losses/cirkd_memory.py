@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.features import feature_maps, gathered, nearest_labels
 from bpkd.networks.base import SegOutput
 
@@ -40,11 +41,9 @@ def cirkd_memory(
         >>> round(cirkd_memory(student, teacher, memory, contrast_temperature=1.0).item(), 4)
         0.0753
     """
-    scale = contrast_temperature * temperature
-    log_q = F.log_softmax(student @ memory.T / scale, dim=1)
-    log_p = F.log_softmax(teacher.detach() @ memory.T / scale, dim=1)
-    divergence = F.kl_div(log_q, log_p, reduction="sum", log_target=True)
-    return temperature**2 * divergence / max(len(student), 1)
+    scaled = memory.T / (contrast_temperature * temperature)
+    divergence = kl_divergence(student @ scaled, teacher.detach() @ scaled, dim=1)
+    return temperature**2 * divergence.sum() / max(len(student), 1)
 
 
 class CIRKDMemory(nn.Module):
