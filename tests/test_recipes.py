@@ -85,7 +85,39 @@ def test_a_row_is_a_data_set_a_pair_a_schedule_and_a_method(name: str) -> None:
         1e-4,
         0.4,
     )
-    assert recipe.evaluation.mode == ("slide" if data == "pascal_context" else "whole")
+    # Of one crop of 512x512, the similarities of 64x64 pixels: at stride 4, blocks are averaged.
+    if method == "cirkd":
+        fine = pair in ("hrnet", "deeplabv3plus")
+        assert recipe.losses["mini_batch"].argument("pool", 1) == (2 if fine else 1)
     losses = read(RECIPES / "_losses" / f"{method}.yaml")["losses"]
     small_maps = table == "80k" and data == "pascal_context" and pair in ("pspnet", "isanet")
     assert set(recipe.losses) == {n for n in losses if not (n == "holistic" and small_maps)}
+
+
+@pytest.mark.parametrize("table", ["table2", "80k"])
+@pytest.mark.parametrize(
+    ("row", "window", "stride"),
+    [
+        ("cityscapes/isanet/teacher", 769, 513),
+        ("cityscapes/isanet/bpkd", None, None),
+        ("cityscapes/pspnet/teacher", None, None),
+        ("ade20k/hrnet/cwd", None, None),
+        ("pascal_context/pspnet/teacher", 480, 320),
+        ("pascal_context/pspnet/plain", 480, 320),
+        ("pascal_context/hrnet/teacher", 480, 320),
+        ("pascal_context/hrnet/skds", 512, 320),
+        ("pascal_context/deeplabv3plus/teacher", 480, 320),
+        ("pascal_context/deeplabv3plus/ifvd", None, None),
+        ("pascal_context/isanet/teacher", None, None),
+        ("pascal_context/isanet/cirkd", None, None),
+    ],
+)
+def test_each_row_is_tested_as_its_published_number_was(
+    table: str, row: str, window: int | None, stride: int | None
+) -> None:
+    evaluation = load_recipe(f"{table}/{row}").evaluation
+    assert evaluation.mode == ("whole" if window is None else "slide")
+    if window is not None:
+        assert evaluation.window == (window, window) and evaluation.stride == (stride, stride)
+    sizes = {"cityscapes": None, "ade20k": (2048, 512), "pascal_context": (520, 520)}
+    assert evaluation.base_size == sizes[row.split("/", maxsplit=1)[0]]

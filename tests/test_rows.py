@@ -37,6 +37,32 @@ def cityscapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """ADE20K and Pascal Context in their official folders and values: 0 is no class."""
+    roots = {name: tmp_path_factory.mktemp(name) for name in ("ade20k", "pascal_context")}
+    ade, voc = roots["ade20k"], roots["pascal_context"] / "VOCdevkit" / "VOC2010"
+    rng = np.random.default_rng(0)
+    for split, folder in (("train", "training"), ("val", "validation")):
+        names = [f"{split}_{index}" for index in range(3)]
+        for index, name in enumerate(names):
+            pairs = {
+                (ade / "images" / folder, ade / "annotations" / folder): 150,
+                (voc / "JPEGImages", voc / "SegmentationClassContext"): 59,
+            }
+            for (images, labels), classes in pairs.items():
+                images.mkdir(parents=True, exist_ok=True)
+                labels.mkdir(parents=True, exist_ok=True)
+                small = rng.integers(classes + 1, size=(4, 5), dtype=np.uint8)
+                values = small.repeat(16, 0).repeat(16, 1)[: 52 + index]  # sizes differ
+                Image.fromarray(np.stack([values] * 3, -1)).save(images / f"{name}.jpg")
+                Image.fromarray(values).save(labels / f"{name}.png")
+        lists = voc / "ImageSets" / "SegmentationContext"
+        lists.mkdir(parents=True, exist_ok=True)
+        (lists / f"{split}.txt").write_text("\n".join(names) + "\n")
+    return roots
+
+
 def run_row(root: Path, out: Path, pair: str, method: str, iterations: int, crop: int) -> Path:
     name = f"table2/cityscapes/{pair}/{method}"
     changes = [f"data.root={root}", f"max_iters={iterations}", f"run={out / name}", *SMALL]
@@ -57,6 +83,23 @@ def filled(out: Path) -> set[tuple[str, str]]:
 def test_a_row_from_its_recipe_to_the_table(cityscapes: Path, tmp_path: Path) -> None:
     run_row(cityscapes, tmp_path, "hrnet", "bpkd", iterations=2, crop=64)
     assert filled(tmp_path) == {("hrnet", "bpkd")}
+
+
+@pytest.mark.parametrize(
+    ("data", "row"), [("ade20k", "hrnet/plain"), ("pascal_context", "isanet/cwd")]
+)
+def test_a_row_of_the_other_data_sets(
+    elsewhere: dict[str, Path], tmp_path: Path, data: str, row: str
+) -> None:
+    changes = [f"data.root={elsewhere[data]}", f"run={tmp_path / data / row}", "workers=0"]
+    changes += ["max_iters=2", "batch_size=2", "augment.crop=[64,64]", "student.weights=null"]
+    # The recipes' own sizes are much for a machine without a GPU, and so is a ResNet-101.
+    changes += ["augment.base_size=[80,64]", "evaluation.base_size=[80,64]"]
+    if row == "isanet/cwd":
+        changes += ["teacher.use=bpkd.networks.isanet_r18", "teacher.checkpoint=null"]
+    train(f"80k/{data}/{row}", *changes, progress=False)
+    (line,) = (line for line in table(tmp_path, [data]) if line.ours)
+    assert f"{line.pair}/{line.method}" == row and list(line.runs.values()) == [2]
 
 
 @pytest.mark.slow

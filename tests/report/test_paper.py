@@ -70,9 +70,28 @@ def test_grids(runs: Path, tmp_path: Path) -> None:
     assert float(plain[5]) == pytest.approx(float(plain[4].split()[0]) - 74.23, abs=0.006)
     assert next(r for r in grid.rows if r[0] == "CWD")[4:6] == ["-", "-"]
     assert grid.markdown().count("\n| ") == 2 + 32
+    # These runs trained nothing, so none is of the table's length.
+    assert [w.rpartition("/")[2] for w in grid.warnings] == [
+        f"{name} has 0 iterations, and this table 40,000"
+        for name in ("plain-0", "plain-1", "bpkd", "bpkd_published")
+    ]
     grid.write_csv(tmp_path / "t.csv", [grid])
     records = list(csv.DictReader((tmp_path / "t.csv").open()))
     assert records[1]["runs"] == "2" and records[1]["mIoU_published"] == "74.23"
+
+
+def test_a_folder_without_runs_says_where_it_looked(tmp_path: Path) -> None:
+    grids = pairs_and_methods("80k", tmp_path, [])
+    assert len(grids) == 3 and "ours at 80k" in grids[0].title
+    (warning,) = grids[-1].warnings
+    assert f"looked for in {tmp_path / 'cityscapes' / 'pspnet' / 'teacher'}" in warning
+
+
+def test_a_class_without_pixels_has_no_number(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = {"trimap_IoU@3": [float("nan")] + [0.5] * 9, "trimap_mIoU@3": 0.5}
+    monkeypatch.setattr("bpkd.report.paper.evaluate", lambda run, progress: scores)
+    rows = by_class(runs, "cityscapes", "pspnet", 3).rows
+    assert [row[1:] for row in (rows[0], rows[1])] == [["-"] * 3, ["50.0"] * 3]
 
 
 def test_class_by_class(runs: Path) -> None:

@@ -66,5 +66,7 @@ def table(
         else:
             console().print(grid.terminal())
     print(grids[0].note)
+    for warning in grids[-1].warnings:
+        typer.echo(f"bpkd: {warning}", err=True)
     if csv is not None:
         grids[0].write_csv(csv, grids)

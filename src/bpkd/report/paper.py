@@ -14,10 +14,11 @@ from bpkd.errors import UserError
 from bpkd.evaluation import evaluate
 from bpkd.messages import suggestion
 from bpkd.metrics.measures import Scores
+from bpkd.recipe import load_recipe
 
 PUBLISHED = Path(__file__).parent / "published"
 #: Tables of pairs and methods, and the iterations of each.
-SCHEDULES = {"2": "40k", "80k": "80k"}
+SCHEDULES = {"2": 40_000, "80k": 80_000}
 DATA = {"cityscapes": "Cityscapes", "ade20k": "ADE20K", "pascal_context": "Pascal Context"}
 METHODS = {
     "teacher": "T: {teacher}",
@@ -47,6 +48,7 @@ class Line:
         multiply_adds: thousand millions, as published.
         published: measure -> per cent; empty where nothing was published.
         ours: measure -> per cent, one a run; empty where there is no run.
+        runs: their folders, and the iterations of each.
     """
 
     data: str
@@ -57,6 +59,7 @@ class Line:
     multiply_adds: float
     published: dict[str, float] = field(default_factory=dict)
     ours: dict[str, list[float]] = field(default_factory=dict)
+    runs: dict[Path, int] = field(default_factory=dict)
 
     def cells(self, measure: str) -> tuple[str, str, str]:
         """Published, ours and the difference as text; a gap is ``-``.
@@ -100,9 +103,39 @@ def table(
     for line in lines if runs is not None else []:
         for run in finished_runs(runs, line.data, line.pair, line.method):  # type: ignore[arg-type]
             scores = evaluate(run, progress=progress)
+            line.runs[run] = load_recipe(run / "recipe.yaml").max_iters
             for measure in ("mIoU", "mAcc"):
                 line.ours.setdefault(measure, []).append(100 * float(scores[measure]))
     return lines
+
+
+def warnings(lines: Iterable[Line], runs: Path, max_iters: int) -> list[str]:
+    """What a reader of the table has to know: no runs at all, or runs of another length.
+
+    Args:
+        lines: rows, as :func:`table` fills them.
+        runs: the folder that they were looked for in.
+        max_iters: the table's iterations. A teacher trains for none: its file is taken as it is.
+
+    Example:
+        >>> line = Line("ade20k", "pspnet", "cwd", "CWD", 1, 1)
+        >>> warnings([line], Path("runs"), 40_000)[0]
+        'no finished run below runs: a row is looked for in runs/ade20k/pspnet/cwd'
+        >>> line.runs = {Path("runs/ade20k/pspnet/cwd"): 2}
+        >>> warnings([line], Path("runs"), 40_000)
+        ['runs/ade20k/pspnet/cwd has 2 iterations, and this table 40,000']
+    """
+    lines = list(lines)
+    if not any(line.runs for line in lines):
+        first = lines[0]
+        where = runs / first.data / first.pair / first.method
+        return [f"no finished run below {runs}: a row is looked for in {where}"]
+    return [
+        f"{run} has {count:,} iterations, and this table {max_iters:,}"
+        for line in lines
+        for run, count in line.runs.items()
+        if count not in ({0, max_iters} if line.method == "teacher" else {max_iters})
+    ]
 
 
 def trimap(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,11 +14,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bpkd.building import read_classes
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.messages import suggestion
 from bpkd.report import paper
+from bpkd.trained import read_classes
 
 HEADER = ("", "M", "G", "mIoU", "ours", "Δ", "mAcc", "ours", "Δ")
 
@@ -33,6 +34,7 @@ class Grid:
         breaks: the rows after which a line is drawn.
         note: where the numbers come from.
         records: the same for a spreadsheet, in full precision.
+        warnings: what the reader has to know of the runs.
     """
 
     title: str
@@ -41,6 +43,7 @@ class Grid:
     breaks: set[int]
     note: str
     records: list[dict[str, Any]]
+    warnings: Sequence[str] = ()
 
     def terminal(self) -> Table:
         """For the terminal."""
@@ -79,14 +82,17 @@ def pairs_and_methods(
     if number not in paper.SCHEDULES:
         known = suggestion(number, [*paper.SCHEDULES, "3"])
         raise UserError(f"{number!r} is no table of the paper that is known here; {known}")
+    max_iters = paper.SCHEDULES[number]
     lines = paper.table(runs, data, progress)
+    warnings = paper.warnings(lines, runs, max_iters) if runs is not None else []
     grids = []
     for name in dict.fromkeys(line.data for line in lines):
         own = [line for line in lines if line.data == name]
         last = {index for index, line in enumerate(own) if line.method == "bpkd_published"}
-        title = f"{paper.DATA[name]}: ours at {paper.SCHEDULES[number]} iterations"
+        title = f"{paper.DATA[name]}: ours at {max_iters // 1000}k iterations"
         rows = [_row(line) for line in own]
         grids.append(Grid(title, HEADER, rows, last, paper.SOURCE, [_record(o) for o in own]))
+    grids[-1].warnings = warnings
     return grids
 
 
@@ -121,11 +127,16 @@ def by_class(
     rows, records = [], []
     for index, label in enumerate(classes):
         values = {m: 100 * mean(s[name][index] for s in scores) for m, scores in found.items()}
-        rows.append([label, *(f"{value:.1f}" for value in values.values())])
+        rows.append([label, *map(_share, values.values())])
         records.append({"class": label, **values})
     overall = {m: 100 * mean(s[f"trimap_mIoU@{width}"] for s in r) for m, r in found.items()}
-    rows.append(["mean", *(f"{value:.1f}" for value in overall.values())])
+    rows.append(["mean", *map(_share, overall.values())])
     records.append({"class": "mean", **overall})
     title = f"{data}, {pair}: trimap IoU at {width} px, %"
     note = "Ours alone: the paper's numbers for this table are not in the package."
     return Grid(title, ["class", *found], rows, {len(classes) - 1}, note, records)
+
+
+def _share(value: float) -> str:
+    """Per cent; a class that is nowhere in the labels has no number."""
+    return "-" if isnan(value) else f"{value:.1f}"
