@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.measuring import Procedure, milliseconds, peak_megabytes, seconds
 from benchmarks.onehot import edge_masks_onehot
 from bpkd.boundary import edge_masks, trimap_bands
 from bpkd.losses.bpkd import body_loss, edge_loss
-
-Procedure = Callable[[], object]
 
 IMAGES, SIDE, MASK_SIDE = 4, 512, 64
 #: Classes, and the coarse cells of their blobs: 11 to 12 % of the pixels see another label
@@ -38,47 +36,6 @@ def blobby_labels(num_classes: int, cells: int, seed: int = 0) -> Tensor:
         logits = torch.rand(1, num_classes, cells, cells, generator=generator)
         images.append(F.interpolate(logits, size=(SIDE, SIDE), mode="bicubic").argmax(1))
     return torch.cat(images)
-
-
-def median_milliseconds(
-    procedures: Mapping[str, Procedure], repeats: int, device: str
-) -> dict[str, float]:
-    """The median time of each procedure; they take turns."""
-    times: dict[str, list[float]] = {name: [] for name in procedures}
-    for _ in range(repeats):
-        for name, procedure in procedures.items():
-            _synchronize(device)
-            start = time.perf_counter()
-            procedure()
-            _synchronize(device)
-            times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def peak_megabytes(procedure: Procedure, device: str) -> float:
-    """Most memory that the procedure holds at once beside what was there before, in MiB."""
-    if device == "cuda":
-        _synchronize(device)
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        procedure()
-        _synchronize(device)
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    # The profiler sees every allocation, those inside an operator too.
-    with torch.profiler.profile(profile_memory=True) as profiler:
-        procedure()
-    results = profiler.profiler.kineto_results
-    events = [event for event in results.events() if event.name() == "[memory]"]
-    held = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak / 2**20
-
-
-def _synchronize(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def edge_mask_cases(
@@ -135,7 +92,8 @@ def print_case(case: str, procedures: dict[str, Procedure], repeats: int, device
     reference, ours = procedures
     # Memory comes first: its run is the warm-up of the times.
     memory = {name: peak_megabytes(run, device) for name, run in procedures.items()}
-    times = median_milliseconds(procedures, repeats, device)
+    rounds = milliseconds(procedures, repeats, partial(seconds, device))
+    times = {name: statistics.median(values) for name, values in rounds.items()}
     line = f"{case:40}"
     for values, unit in ((times, "ms"), (memory, "MiB")):
         line += (

@@ -26,7 +26,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from benchmarks.boundary import Procedure, peak_megabytes
+from benchmarks.measuring import Procedure, milliseconds, peak_megabytes
 from bpkd.distiller import Distiller
 from bpkd.recipe import Recipe, load_recipe
 from bpkd.recipe_files import shipped_recipes
@@ -96,19 +96,6 @@ def images_and_labels(count: int, size: int) -> tuple[Tensor, Tensor]:
     return torch.rand(count, 3, size, size, generator=draw), labels
 
 
-def times(steps: dict[str, Procedure], rounds: int, threads: int) -> dict[str, list[float]]:
-    """Milliseconds of each step in each round."""
-    clock = time.process_time if threads == 1 else time.perf_counter
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 1):
-        for name, run in steps.items():
-            begin = clock()
-            run()
-            if number:
-                found[name].append(1000 * (clock() - begin))
-    return found
-
-
 def ratio(ours: list[float], theirs: list[float]) -> str:
     """Median and spread of the ratios round by round."""
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
@@ -134,17 +121,19 @@ def main() -> None:
     }
     steps = {name: run for name, (run, _) in ready.items()}
     peaks = {name: peak_megabytes(run, "cpu") for name, run in steps.items()}
-    found = times(steps, given.rounds, given.threads)
+    clock = time.process_time if given.threads == 1 else time.perf_counter
+    times = milliseconds(steps, 1 + given.rounds, clock)
+    found = {name: values[1:] for name, values in times.items()}
     print(
         f"{given.batch} images of {given.size} x {given.size}, {CLASSES} classes, CPU, "
         f"{given.threads} thread(s), torch {torch.__version__}, {given.rounds} rounds"
     )
     print(f"{'':15} {'ms':>8}  {'x plain':^12}  {'x teacher':^12} {'MiB':>7} x plain  MiB kept")
-    for name, milliseconds in found.items():
+    for name, ours in found.items():
         print(
-            f"{name:15} {statistics.median(milliseconds):8.1f}  "
-            f"{ratio(milliseconds, found['plain']):12}  "
-            f"{ratio(milliseconds, found['teacher alone']):12} "
+            f"{name:15} {statistics.median(ours):8.1f}  "
+            f"{ratio(ours, found['plain']):12}  "
+            f"{ratio(ours, found['teacher alone']):12} "
             f"{peaks[name]:7.1f} {peaks[name] / peaks['plain']:7.2f} {ready[name][1]:9.1f}"
         )
 

@@ -25,43 +25,30 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-import bpkd.networks
+from benchmarks.measuring import seconds
+from benchmarks.table2 import PAIRS, table2
 from bpkd.distiller import Distiller
 from bpkd.errors import UserError
-from bpkd.networks.cost import multiply_adds
-from bpkd.recipe import Recipe, load_recipe
+from bpkd.recipe import Recipe
 from bpkd.recipe_files import RECIPES, read
 from bpkd.training import build_distiller
 
-PAIRS = {
-    "pspnet": ("pspnet_r101", "pspnet_r18"),
-    "hrnet": ("hrnet_w48", "hrnet_w18s"),
-    "deeplabv3plus": ("deeplabv3plus_r101", "deeplabv3plus_mv2"),
-    "isanet": ("isanet_r101", "isanet_r18"),
-}
-DATA = {"cityscapes": 19, "ade20k": 150, "pascal_context": 59}  # folders of recipes: classes
 METHODS = sorted({file.stem for file in (RECIPES / "_losses").glob("*.yaml")} - {"teacher"})
 
 
 class Clock:
     """Milliseconds by part; a part that comes several times in a step is added up."""
 
-    def __init__(self, device: torch.device, seconds: Callable[[], float]) -> None:
-        self.device, self.seconds = device, seconds
+    def __init__(self, device: torch.device, clock: Callable[[], float]) -> None:
+        self.device, self.clock = device, clock
         self.steps: list[dict[str, float]] = []
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
         """Time what is inside."""
-        begin = self.now()
+        begin = seconds(self.device, self.clock)
         yield
-        self.steps[-1][part] += 1000 * (self.now() - begin)
-
-    def now(self) -> float:
-        """Seconds, once the device has done what it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return self.seconds()
+        self.steps[-1][part] += 1000 * (seconds(self.device, self.clock) - begin)
 
     def medians(self) -> dict[str, float]:
         """Of all steps but the first."""
@@ -154,33 +141,6 @@ def report(given: argparse.Namespace, parts: dict[str, float], device: torch.dev
         unit = 1 if sys.platform == "darwin" else 1024
         peak, what = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "the whole process"
     print(f"{'peak memory':16s} {peak / 1e9:9.2f} GB ({what})")
-
-
-def table2(throughput: float) -> None:
-    """Print what each row of Table 2 costs, as Markdown."""
-    print(
-        "| pair | data set | batch | student, G | teacher, G | plain step, T | taught step, T "
-        "| plain run, P | taught run, P | plain, GPU h | taught, GPU h |"
-    )
-    print("| --- | --- |" + " ---: |" * 9)
-    for pair, names in PAIRS.items():
-        for data, classes in DATA.items():
-            with torch.device("meta"):
-                networks = [getattr(bpkd.networks, name)(classes) for name in names]
-            recipe = load_recipe(f"table2/{data}/{pair}/bpkd")
-            batch = recipe.batch_size * recipe.accumulate
-            teacher, student = (multiply_adds(network, recipe.augment.crop) for network in networks)
-            # A backward pass takes twice the forward pass; an auxiliary head learns, too.
-            learning = student["total"] + student.get("auxiliary head", 0)
-            plain = 3 * learning * batch
-            taught = plain + teacher["total"] * batch
-            runs = [plain * recipe.max_iters, taught * recipe.max_iters]
-            hours = [run / (throughput * 1e12) / 3600 for run in runs]
-            cells = [learning / 1e9, teacher["total"] / 1e9, plain / 1e12, taught / 1e12]
-            cells += [*(run / 1e15 for run in runs), *hours]
-            shown = [f"{cell:.2f}" for cell in cells[:4]] + [f"{cell:.0f}" for cell in cells[4:6]]
-            shown += [f"{cell:.1f}" for cell in cells[6:]]
-            print(" | ".join([f"| {pair}", data, str(batch), *shown]) + " |")
 
 
 def main() -> None:

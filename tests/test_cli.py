@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import io
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 import safetensors.torch
 from PIL import Image
 
-from bpkd.building import read_classes
-from bpkd.cli import main
+from bpkd.trained import read_classes
+from tests.commands import bpkd, done, refused
 
 TINY = """
 max_iters: 2
@@ -36,34 +34,6 @@ student:
 """
 CWD = "losses={cwd: {use: bpkd.losses.cwd.CWD}}"
 OWN = "data: {use: bpkd.datasets.folder.Folder, root: '.', classes: [road, car, tree]}\n"
-
-
-def bpkd(*arguments: object) -> tuple[int, str, str]:
-    """Run the command in this process: exit code, standard output, standard error."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        patch.object(sys, "argv", ["bpkd", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
-    return int(ended.value.code or 0), out.getvalue(), err.getvalue()
-
-
-def done(*arguments: object) -> str:
-    code, out, err = bpkd(*arguments)
-    assert (code, err) == (0, "")
-    return out
-
-
-def refused(*arguments: object) -> str:
-    """The line that bad input is met with."""
-    code, _, err = bpkd(*arguments)
-    assert code == 2
-    assert err.startswith("bpkd: ") and err.count("\n") == 1 and err.endswith("\n")
-    assert "Traceback" not in err and "Error" not in err
-    return err
 
 
 def files(folder: Path) -> set[str]:
@@ -341,11 +311,11 @@ def test_a_checkpoint_of_another_network(place: Path, tmp_path: Path) -> None:
         (["train", "tiny.yaml", "teacher=runs/none", "run=x"], "a teacher and no losses"),
         (
             ["train", "tiny.yaml", "teacher=runs/none", "run=x", CWD],
-            "runs/none: no run here",
+            "teacher: runs/none is no run",
         ),
         (["train", "tiny.yaml", "data.train=trian", "run=x"], "trian"),
         (["evaluate", "runs/none"], "runs/none: no run here"),
-        (["evaluate", "runs/tiny", "--checkpoint", "frist"], "frist.ckpt"),
+        (["evaluate", "runs/tiny", "--checkpoint", "frist"], "no checkpoint 'frist'"),
         (["evaluate", "runs/tiny", "--split", "tset"], "tset"),
         (["evaluate", "runs/tiny", "evaluation.modes=slide"], "did you mean 'mode'?"),
         (["predict", "runs/none", "."], "runs/none: no run here"),

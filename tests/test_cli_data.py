@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from bpkd.cli import main
-
-
-def bpkd(*arguments: object) -> tuple[int, str, str]:
-    """Run the command in this process: exit code, standard output, standard error."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        patch.object(sys, "argv", ["bpkd", "data", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
-    return int(ended.value.code or 0), out.getvalue(), err.getvalue()
-
-
-def done(*arguments: object) -> str:
-    code, out, err = bpkd(*arguments)
-    assert (code, err) == (0, "")
-    return out
-
-
-def refused(*arguments: object) -> str:
-    """The line that bad input is met with."""
-    code, _, err = bpkd(*arguments)
-    assert code == 2
-    assert err.startswith("bpkd: ") and err.count("\n") == 1 and err.endswith("\n")
-    assert "Traceback" not in err and "Error" not in err
-    return err
-
-
-def save(file: Path, values: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.array(values, dtype=np.uint8)).save(file)
+from tests.commands import bpkd, done, refused
+from tests.pictures import save
 
 
 @pytest.fixture
@@ -61,19 +23,19 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_help() -> None:
-    page = done("--help")
+    page = done("data", "--help")
     assert all(f"│ {command} " in page for command in ("check", "show", "prepare"))
     for command, words in {
         "check": ["KEY=VALUE", "--workers", "--json", "--colours"],
         "show": ["--split", "--count", "--out", "--seed", "--augmented"],
         "prepare": ["cityscapes", "pascal-context", "--out"],
     }.items():
-        page = done(command, "--help")
+        page = done("data", command, "--help")
         assert all(word in page for word in words) and "bpkd data" in page
 
 
 def test_check_a_folder(photos: Path, tmp_path: Path) -> None:
-    out = done("check", photos, "--workers", 0, "--json", tmp_path / "x.json", "--colours")
+    out = done("data", "check", photos, "--workers", 0, "--json", tmp_path / "x.json", "--colours")
     lines = out.splitlines()
     assert "warning: never in train: tree" in lines
     assert lines[-1] == "0 broken of 3 pairs"
@@ -86,8 +48,10 @@ def test_check_a_folder(photos: Path, tmp_path: Path) -> None:
 
 def test_check_names_all_that_is_broken(photos: Path) -> None:
     save(photos / "labels/train/a.png", np.full((4, 6), 9))
-    (photos / "labels/val/c.png").unlink()
-    code, out, _ = bpkd("check", photos, "--workers", 2)
+    (photos / "labels/val/c.png").rename(photos / "labels/val/d.png")
+    code, out, _ = bpkd("data", "check", photos, "--workers", 2)
+    warned = f"val: label maps without an image: 1, e.g. {photos / 'labels/val/d.png'}"
+    assert f"warning: {warned}" in out.splitlines()
     broken = [line for line in out.splitlines() if line.startswith("broken: ")]
     assert code == 1 and len(broken) == 2 and "2 broken of 3 pairs" in out
     assert str(photos / "labels/train/a.png") in broken[0] and "value 9" in broken[0]
@@ -95,31 +59,31 @@ def test_check_names_all_that_is_broken(photos: Path) -> None:
 
 
 def test_check_a_recipe() -> None:
-    out = done("check", "demo/plain", "data.count=2", "data.size=[32,32]", "--workers", 0)
+    out = done("data", "check", "demo/plain", "data.count=2", "data.size=[32,32]", "--workers", 0)
     assert "9 person" in out and "0 broken of 6 pairs" in out
 
 
 def test_show(photos: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
-    assert done("show", photos, "--out", sheet) == f"2 of 2 images: {sheet}\n"
+    assert done("data", "show", photos, "--out", sheet) == f"2 of 2 images: {sheet}\n"
     whole = sheet.read_bytes()
-    done("show", photos, "augment.crop=[8,8]", "--augmented", "--out", sheet)
+    done("data", "show", photos, "augment.crop=[8,8]", "--augmented", "--out", sheet)
     assert sheet.read_bytes() != whole
     scenes = ["demo/plain", "data.size=[32,32]", "--count", 1, "--split", "val"]
-    assert "1 of 60 images" in done("show", *scenes, "--out", sheet)
+    assert "1 of 60 images" in done("data", "show", *scenes, "--out", sheet)
     first = sheet.read_bytes()
-    done("show", *scenes, "--out", sheet, "--seed", 1)
+    done("data", "show", *scenes, "--out", sheet, "--seed", 1)
     assert sheet.read_bytes() != first
 
 
 def test_prepare(tmp_path: Path) -> None:
     ids = tmp_path / "gtFine/train/ulm/ulm_0_0_gtFine_labelIds.png"
     save(ids, [[7, 8]])
-    out = done("prepare", "cityscapes", tmp_path, "--workers", 0)
+    out = done("data", "prepare", "cityscapes", tmp_path, "--workers", 0)
     assert "1 label maps written" in out and f"data.root={tmp_path}" in out
     assert ids.with_name("ulm_0_0_gtFine_labelTrainIds.png").is_file()
     save(tmp_path / "gtFine/val/ulm/ulm_0_1_gtFine_labelIds.png", [[77]])
-    code, out, _ = bpkd("prepare", "cityscapes", tmp_path, "--workers", 0)
+    code, out, _ = bpkd("data", "prepare", "cityscapes", tmp_path, "--workers", 0)
     assert code == 1 and "broken: " in out and "the id 77" in out
 
 
@@ -135,5 +99,5 @@ def test_bad_arguments(photos: Path, tmp_path: Path) -> None:
         (["prepare", "citiscapes", photos], "did you mean 'cityscapes'?"),
         (["prepare", "cityscapes", photos], "cityscapes-dataset.com"),
     ):
-        assert words in refused(*arguments)
+        assert words in refused("data", *arguments)
     assert not (tmp_path / "sheet.png").exists()

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from bpkd.cli import methods
 from bpkd.recipe import load_recipe
+from bpkd.report.method_list import GIVEN
+from tests.commands import done, refused
 from tests.losses.test_contract import LOSSES
-from tests.test_cli import OWN, done, refused
+from tests.test_cli import OWN
 
 PAGES = Path(__file__).parents[1] / "docs/methods"
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
@@ -45,7 +46,7 @@ def test_a_page_has_every_argument_with_its_default(loss: type[Any]) -> None:
     parameters = inspect.signature(loss).parameters
     for name, parameter in parameters.items():
         found = re.search(rf"^    {name} \((.*?)\): \S", page, flags=re.MULTILINE)
-        if name in methods.GIVEN:
+        if name in GIVEN:
             assert not found
             continue
         assert found, name

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from bpkd.building import build_student, write_classes
+from bpkd.building import build_student
 from bpkd.files import write_tensors
 from bpkd.networks.cost import CONVENTION, parameters
 from bpkd.recipe import dump, load_recipe
 from bpkd.report.model import counted
+from bpkd.trained import write_classes
+from tests.commands import done, refused
 from tests.networks.test_cost import TABLE
-from tests.test_cli import done, refused
 
 NARROW = ["PSPNet", "backbone=test_efficientnet.r160_in1k", "output_stride=16", "channels=8"]
 RECIPE = """

@@ -19,8 +19,8 @@ from torch import nn
 from bpkd.components import resolve
 from bpkd.recipe import load_recipe
 from bpkd.recipe_files import shipped_recipes
+from tests.commands import done
 from tests.losses import test_contract as contract
-from tests.test_cli import done
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])

@@ -18,7 +18,7 @@ from bpkd.evaluation import fingerprint, inference_parameters, measure
 from bpkd.files import read_tensors
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
-from tests.test_training import TINY
+from tests.runs import TINY
 
 
 class Brightest(nn.Module):

@@ -17,7 +17,7 @@ from bpkd import evaluate
 from bpkd.metrics.measures import scalars
 from bpkd.processes import SyncBatchNorm, strategy
 from bpkd.recipe import load_recipe
-from tests.test_training import TINY
+from tests.runs import TINY
 
 # Lightning starts the second process with the command of the first, so it has to be a file.
 PROGRAM = "from bpkd.cli import main\n\nif __name__ == '__main__':\n    main()\n"

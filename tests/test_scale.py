@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import socket
@@ -15,9 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import step
-from bpkd import UserError, train
-from bpkd import training as training_module
+from benchmarks import step, table2
+from bpkd import UserError
 from bpkd.datasets.scenes import Scenes
 from bpkd.files import read_tensors
 from bpkd.losses.cirkd_memory import CIRKDMemory
@@ -25,7 +23,9 @@ from bpkd.losses.holistic import Holistic
 from bpkd.networks.base import SegOutput
 from bpkd.recipe import load_recipe
 from bpkd.recorder import Recorder
-from bpkd.training import build_trainer, effective_batch
+from bpkd.trainer import build_trainer
+from bpkd.training import effective_batch
+from tests.runs import rows, run
 from tests.test_processes import PROGRAM
 
 TINY = """
@@ -68,16 +68,6 @@ def recipe(tmp_path: Path) -> Path:
     file = tmp_path / "tiny.yaml"
     file.write_text(TINY)
     return file
-
-
-def run(recipe: Path, name: str, *overrides: str, **options: bool) -> Path:
-    folder = recipe.parent / name
-    return train(recipe, f"run={folder}", *overrides, **{"progress": False, **options})
-
-
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -256,7 +246,7 @@ def test_batch_norm_is_synchronised_on_gpus_unless_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: False)
-    monkeypatch.setattr(training_module.lightning, "Trainer", lambda **arguments: arguments)
+    monkeypatch.setattr("bpkd.trainer.lightning.Trainer", lambda **arguments: arguments)
     loaded = load_recipe(recipe, [f"sync_batchnorm={str(asked).lower()}", "accumulate=4"])
     arguments: Any = build_trainer(loaded, Recorder(recipe.parent, []), True, False)
     assert bool(arguments["plugins"]) is given
@@ -300,9 +290,9 @@ def test_the_parts_of_a_step(
 def test_the_cost_of_table_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(step, "PAIRS", {"hrnet": ("hrnet_w48", "hrnet_w18s")})
-    monkeypatch.setattr(step, "DATA", {"ade20k": 150})
-    step.table2(throughput=1)
+    monkeypatch.setattr(table2, "PAIRS", {"hrnet": ("hrnet_w48", "hrnet_w18s")})
+    monkeypatch.setattr(table2, "DATA", {"ade20k": 150})
+    table2.table2(throughput=1)
     cells = [float(cell) for cell in capsys.readouterr().out.splitlines()[-1].split("|")[3:-1]]
     assert cells.pop(0) == 16
     # The paper's 10.49 and 95.64 G; 16 images, three times the student's, once the teacher's.

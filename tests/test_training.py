@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import threading
@@ -12,44 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from bpkd import UserError, evaluate, load, train
+from bpkd import UserError, evaluate, load
 from bpkd.files import read_tensors
 from bpkd.recipe import load_recipe
 from bpkd.recorder import Recorder, Stopped
 from bpkd.training import build_distiller
-
-TINY = """
-max_iters: 6
-batch_size: 2
-workers: 0
-data: {use: bpkd.datasets.scenes.Scenes, size: [32, 48], count: 5}
-augment: {crop: [32, 32]}
-student:
-  use: bpkd.networks.pspnet.PSPNet
-  backbone: test_efficientnet.r160_in1k
-  output_stride: 16
-  channels: 8
-  dropout: 0.5
-evaluation: {every: 2}
-schedule: {floor: 0.0}
-"""
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    file = tmp_path / "tiny.yaml"
-    file.write_text(TINY)
-    return file
-
-
-def run(recipe: Path, name: str, *overrides: str, **options: bool) -> Path:
-    folder = recipe.parent / name
-    return train(recipe, f"run={folder}", *overrides, progress=False, **options)
-
-
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="") as stream:
-        return list(csv.DictReader(stream))
+from tests.runs import killed, rows, run
 
 
 def distilled(recipe: Path) -> Path:
@@ -62,10 +29,6 @@ def distilled(recipe: Path) -> Path:
         "  kd: {use: bpkd.losses.kd.KD, weight: 0.5}\n"
     )
     return file
-
-
-class Kill(RuntimeError):
-    pass
 
 
 def test_a_run_leaves_everything_behind(recipe: Path) -> None:
@@ -82,20 +45,12 @@ def test_a_run_leaves_everything_behind(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [2, 3, 4])
-def test_killed_and_resumed_is_bit_identical(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
+def test_killed_and_resumed_is_bit_identical(recipe: Path, after: int) -> None:
     source = distilled(recipe)
     whole = run(source, "whole")
 
-    def die(self: Recorder, trainer, module, outputs, batch, batch_idx) -> None:
-        if trainer.global_step == after + 1:
-            raise Kill  # as a power cut would: the last checkpoint is some iterations old
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", die)
-        with pytest.raises(Kill):
-            run(source, "killed")
+    with killed(after + 1):
+        run(source, "killed")
     resumed = run(source, "killed", resume=True)
     expected, found = read_tensors(whole / "last.ckpt"), read_tensors(resumed / "last.ckpt")
     assert expected.keys() == found.keys()
@@ -128,22 +83,11 @@ def test_ctrl_c_leaves_a_checkpoint_that_goes_on(
     assert rows(whole / "metrics.csv") == rows(resumed / "metrics.csv")
 
 
-def test_checkpoints_come_between_validations_too(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoints_come_between_validations_too(recipe: Path) -> None:
     options = ["evaluation.every=6", "checkpoint_every=2"]
     whole = run(recipe, "whole", *options)
-    before = Recorder.on_train_batch_end
-
-    def die(self: Recorder, trainer, *rest) -> None:
-        if trainer.global_step == 5:
-            raise Kill
-        before(self, trainer, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", die)
-        with pytest.raises(Kill):
-            run(recipe, "killed", *options)
+    with killed(5):
+        run(recipe, "killed", *options)
     saved = torch.load(recipe.parent / "killed/last.ckpt", weights_only=True)
     assert saved["global_step"] == 4
     resumed = run(recipe, "killed", *options, resume=True)
@@ -234,7 +178,7 @@ def test_checkpoint_of_another_network(recipe: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_discriminator_is_trained_beside_and_resumes(recipe: Path, monkeypatch) -> None:
+def test_a_discriminator_is_trained_beside_and_resumes(recipe: Path) -> None:
     """Its steps, its optimizer's state and its log; the student's optimizer leaves it alone."""
     teacher = run(recipe, "teacher", "max_iters=1")
     fine = "student.use=bpkd.networks.deeplabv3plus.DeepLabV3Plus"  # logits of 64 x 64
@@ -243,14 +187,8 @@ def test_a_discriminator_is_trained_beside_and_resumes(recipe: Path, monkeypatch
     options = [*wide, *taught, "evaluation.every=1", "auxiliary_weight=0"]
     whole = run(recipe, "whole", *options)
 
-    def die(self: Recorder, trainer, *rest) -> None:
-        if trainer.global_step == 2:
-            raise Kill
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", die)
-        with pytest.raises(Kill):
-            run(recipe, "killed", *options)
+    with killed(2):
+        run(recipe, "killed", *options)
     first = read_tensors(recipe.parent / "killed/last.ckpt")
     resumed = read_tensors(run(recipe, "killed", *options, resume=True) / "last.ckpt")
     for key, value in read_tensors(whole / "last.ckpt").items():

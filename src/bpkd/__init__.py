@@ -13,10 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bpkd.building import load
     from bpkd.errors import UserError
     from bpkd.evaluation import evaluate
     from bpkd.networks.base import SegOutput
+    from bpkd.trained import load
     from bpkd.training import train
 
 __version__ = "0.1.0"
@@ -26,7 +26,7 @@ _HOMES = {
     "SegOutput": "bpkd.networks.base",
     "UserError": "bpkd.errors",
     "evaluate": "bpkd.evaluation",
-    "load": "bpkd.building",
+    "load": "bpkd.trained",
     "train": "bpkd.training",
 }
 

@@ -1,35 +1,29 @@
-"""From a recipe, or a run's folder, to data sets, networks and losses."""
+"""From a recipe to data sets, networks and losses."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from bpkd.errors import UserError
-from bpkd.files import load_into, load_tensors, read_tensors, replacing
 from bpkd.inference import Inference, averaged, slide, whole
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
 from bpkd.networks.weights import load_weights
-from bpkd.recipe import Evaluation, Loss, Network, Recipe, load_recipe
+from bpkd.recipe import Evaluation, Loss, Network, Recipe
 from bpkd.weighted import Weighted
 
 
 def build_data(recipe: Recipe, split: str) -> Any:
     """The data set of ``train``, ``val`` or ``test``, or of a split by the data set's own name."""
-    own_name = getattr(recipe.data, split, split) if split in ("train", "val", "test") else split
-    if own_name is None:
-        raise UserError(f"the recipe {recipe.name!r} has no {split} split: data.{split} is null")
-    data = recipe.data.build(split=own_name)
+    own_name = recipe.data.own_name(split)
+    data = recipe.data.built("data", split=own_name)
     if len(data) == 0:
         raise UserError(f"the split {own_name!r} of {recipe.data.use} is empty; check its files")
     return data
@@ -42,22 +36,32 @@ def build_student(recipe: Recipe, num_classes: int) -> nn.Module:
         UserError: the network can only teach.
     """
     with seeded(recipe.seed):
-        student = build_network(recipe.student, num_classes)
+        student = build_network(recipe.student, num_classes, "student")
     if getattr(student, "teacher_only", False):
         raise UserError(f"student.use: {recipe.student.use} cannot be trained; use it as teacher")
     return student
 
 
-def build_network(network: Network, num_classes: int | None) -> nn.Module:
+def build_network(network: Network, num_classes: int | None, where: str) -> nn.Module:
     """A network, with its checkpoint loaded where it has one.
 
     Args:
         network: its entry in a recipe.
         num_classes: C; None for one that knows how many it has.
+        where: what messages begin with: student, teacher, or a name of its own.
+
+    Raises:
+        UserError: it cannot be built, is no network, or the checkpoint is another's.
     """
-    built: nn.Module = network.build(num_classes=num_classes)
+    built: object = network.built(where, num_classes=num_classes)
+    if not isinstance(built, nn.Module):
+        kind = type(built).__name__
+        raise UserError(f"{where}: {network.use} gives {kind}, expected a torch.nn.Module")
     if network.checkpoint is not None:
-        load_weights(built, network.checkpoint)
+        try:
+            load_weights(built, network.checkpoint)
+        except UserError as error:
+            raise UserError(f"{where}.checkpoint: {error}") from error
     return built
 
 
@@ -77,7 +81,7 @@ def build_losses(
                 where, feature = f"losses.{name}.feature", entry.argument("feature", "head")
                 given["student_channels"] = _channels(student, feature, where, "student")
                 given["teacher_channels"] = _channels(teacher, feature, where, "teacher")
-            losses[name] = entry.build(**given)
+            losses[name] = entry.built(f"losses.{name}", **given)
             weighted[name] = Weighted(
                 _weights(name, entry, losses[name]),
                 entry.ramp,
@@ -90,7 +94,13 @@ def build_losses(
 
 def _weights(name: str, entry: Loss, loss: nn.Module) -> dict[str, float]:
     """A weight for each of a loss's terms: the loss's own, unless the recipe says otherwise."""
-    weights: dict[str, float] = dict(loss.weights)  # type: ignore[arg-type]
+    own = getattr(loss, "weights", None)
+    if not isinstance(own, dict):
+        raise UserError(
+            f"losses.{name}: {entry.use} has no weights, so it is no loss of student and teacher; "
+            "bpkd methods lists those there are"
+        )
+    weights: dict[str, float] = dict(own)
     if isinstance(entry.weight, dict):
         for term, value in entry.weight.items():
             if term not in weights:
@@ -142,74 +152,6 @@ def build_inference(evaluation: Evaluation) -> Inference:
     if base_size is None and scales == [1] and not flip:
         return inference
     return partial(averaged, inference=inference, base_size=base_size, scales=scales, flip=flip)
-
-
-def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
-    """The network that a run trained, ready to use.
-
-    Args:
-        run: the run's folder.
-        checkpoint: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
-
-    Returns:
-        The network in evaluation mode, with ``classes`` and ``palette``.
-
-    Raises:
-        UserError: no such run, or no such checkpoint in it.
-    """
-    folder = Path(run)
-    if not (folder / "recipe.yaml").is_file():
-        raise UserError(f"{run}: no run here (no recipe.yaml); give the folder of a run")
-    recipe = load_recipe(folder / "recipe.yaml")
-    classes, palette = read_classes(folder)
-    if (folder / "student.yaml").is_file():
-        described = yaml.safe_load((folder / "student.yaml").read_text())
-        recipe.student = Network.model_validate(described)
-    elif recipe.student.accepts("weights"):
-        # The backbone's own weights are in the checkpoint: their file need not be there any more.
-        recipe.student.__pydantic_extra__["weights"] = None  # type: ignore[index]
-    recipe.student.checkpoint = None
-    network = build_network(recipe.student, len(classes))
-    if checkpoint == "student":
-        load_tensors(network, folder / "student.safetensors")
-    else:
-        file = folder / f"{checkpoint}.ckpt"
-        prefix = "student."
-        tensors = read_tensors(file)
-        load_into(
-            network, {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}, file
-        )
-    network.classes, network.palette = classes, palette  # type: ignore[assignment]
-    return network.eval()
-
-
-def write_student(folder: Path, student: nn.Module) -> None:
-    """Keep how to build a student whose recipe names something to download or a file.
-
-    Such a network has ``rebuild``: an entry of a recipe that needs neither.
-    """
-    if (entry := getattr(student, "rebuild", None)) is not None:
-        with replacing(folder / "student.yaml") as file:
-            file.write_text(yaml.safe_dump(entry, sort_keys=False))
-
-
-def write_classes(folder: Path, data: Any) -> None:
-    """Classes and colours of a data set as ``classes.csv``, which the folder data set reads too."""
-    with replacing(folder / "classes.csv") as file, file.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["name", "r", "g", "b"])
-        writer.writerows([name, *rgb] for name, rgb in zip(data.classes, data.palette, strict=True))
-
-
-def read_classes(folder: Path) -> tuple[list[str], list[tuple[int, int, int]]]:
-    """What :func:`write_classes` wrote."""
-    file = folder / "classes.csv"
-    if not file.is_file():
-        raise UserError(f"{folder}: no run here (no classes.csv); give the folder of a run")
-    with file.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    names = [row["name"] for row in rows]
-    return names, [(int(row["r"]), int(row["g"]), int(row["b"])) for row in rows]
 
 
 @contextmanager

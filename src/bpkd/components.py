@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from bpkd.errors import UserError
-from bpkd.messages import finding, one_line, suggestion
+from bpkd.messages import finding, one_line, raised, suggestion
 
 
 def resolve(path: str) -> Callable[..., Any]:
@@ -131,6 +131,23 @@ class Component(BaseModel):
     def build(self, *args: Any, **given: Any) -> Any:
         """Call the target with the arguments here and those given."""
         return resolve(self.use)(*args, **{**self.arguments, **given})
+
+    def built(self, where: str, *args: Any, **given: Any) -> Any:
+        """As :meth:`build`; whatever goes wrong is said in one line.
+
+        Args:
+            where: the component's place in the recipe, for the message.
+            args: for the target, as ``given``.
+
+        Raises:
+            UserError: the target refuses its arguments, or somebody's own class fails.
+        """
+        try:
+            return self.build(*args, **given)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
+        except Exception as error:  # whatever a class does when it is made
+            raise UserError(f"{where}: {self.use} cannot be built: {raised(error)}") from error
 
 
 def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -95,7 +95,7 @@ class Distiller(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] and labels (N, H, W) -> the loss."""
         images, labels = batch[0].contiguous(memory_format=torch.channels_last), batch[1].long()
-        student = self.student(images)
+        student = _segmented(self.student(images), "student")
         terms = {"segmentation": self.cross_entropy(student.logits, labels)}
         total = terms["segmentation"]
         if student.auxiliary is not None:
@@ -104,7 +104,7 @@ class Distiller(lightning.LightningModule):
         losses = self.active_losses()
         if self.teacher is not None and losses:
             with torch.no_grad():
-                teacher = self.teacher(images)
+                teacher = _segmented(self.teacher(images), "teacher")
             # Temperatures and similarities need full precision; the networks do not.
             with torch.autocast(self.device.type, enabled=False):
                 for name, loss in losses.items():
@@ -153,8 +153,8 @@ class Distiller(lightning.LightningModule):
         broken = [name for name, value in terms.items() if not value.isfinite()] or ["the sum"]
         raise UserError(
             f"iteration {self.global_step}: the loss is not finite in {', '.join(broken)}; "
-            "lower the learning rate or that term's weight, then --resume from the last "
-            "checkpoint, which is kept"
+            "lower the learning rate or that term's weight, and start again in another "
+            "run=FOLDER, or with --overwrite"
         )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -167,6 +167,17 @@ class Distiller(lightning.LightningModule):
         self.scores = self.measures.compute()
         self.measures.reset()
         self.log_dict({f"val/{name}": value for name, value in scalars(self.scores).items()})
+
+
+def _segmented(output: Any, who: str) -> SegOutput:
+    """What a network gave, if it is what a network has to give."""
+    if not all(hasattr(output, name) for name in SegOutput._fields):
+        raise UserError(
+            f"{who}.use: the network gives {type(output).__name__}, expected a SegOutput; "
+            "bpkd.networks.foreign.from_module makes one of it (module: the same path)"
+        )
+    segmented: SegOutput = output
+    return segmented
 
 
 def _detached(output: SegOutput) -> SegOutput:

@@ -14,13 +14,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from bpkd.building import build_data, build_inference, build_measures, load
+from bpkd.building import build_data, build_inference, build_measures
 from bpkd.datasets.loading import eval_loader
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.inference import Inference, predict, whole
 from bpkd.metrics.measures import Measures, Scores
 from bpkd.recipe import load_recipe
+from bpkd.trained import load
 
 
 def evaluate(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,16 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-
-# What the two readers meet damaged files with.
-_UNREADABLE = (
-    safetensors.SafetensorError,
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-)
 
 
 def read_checkpoint(path: str | Path) -> Any:
@@ -41,7 +30,7 @@ def read_checkpoint(path: str | Path) -> Any:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except Exception as error:  # the readers meet damaged files with many kinds of exceptions
         if pickled := re.search(r"GLOBAL (\S+)", str(error)):
             raise UserError(
                 f"{path}: holds Python objects besides tensors ({pickled[1]}), and reading those "
@@ -49,7 +38,10 @@ def read_checkpoint(path: str | Path) -> Any:
                 "program that wrote it"
             ) from error
         reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{path}: not a readable file of tensors: {reason}") from error
+        raise UserError(
+            f"{path}: not a readable file of tensors ({reason}); expected safetensors, or what "
+            "torch.save wrote of a state dict"
+        ) from error
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:

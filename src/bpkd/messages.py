@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -28,6 +30,20 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def one_line(error: Exception) -> str:
     """An exception's message without line breaks; its type where it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def raised(error: Exception) -> str:
+    """An exception of somebody's own code: its type, its message, and where it was raised.
+
+    Example:
+        >>> try:
+        ...     {}["car"]
+        ... except KeyError as error:
+        ...     raised(error).partition(" (")[0]
+        "KeyError: 'car'"
+    """
+    last = extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {one_line(error)} ({Path(last.filename).name}:{last.lineno})"
 
 
 def shown(value: Any, longest: int = 60) -> str:
@@ -69,6 +85,8 @@ def finding(error: ValidationError, content: Any, schema: type[BaseModel] | None
         return f"{'.'.join(place[:-1])}: expected more values, got {shown(value)}"
     if kind == "missing":
         return f"{key} is missing"
+    if kind == "value_error":  # what a schema's own check of several keys says
+        return f"{key}: {_expected(alike[0]['msg'])}"
     expected = " or ".join(dict.fromkeys(_expected(each["msg"]) for each in alike))
     expected = expected.replace(" or expected", " or")
     return f"{key}: {expected}, got {shown(value)}" if key else f"{expected}, got {shown(value)}"
@@ -112,6 +130,9 @@ def _expected(message: str) -> str:
         ("Tuple should have", "expected"),
         ("List should have", "expected"),
         (" after validation", ""),
+        ("greater than or equal to", "at least"),
+        ("expected greater than", "expected a number above"),
+        ("expected less than", "expected a number below"),
         ("a valid dictionary", "keys and values"),
         ("a valid integer", "a whole number"),
         ("a valid tuple", "a list"),

@@ -49,7 +49,7 @@ def optimization(recipe: Recipe) -> Callable[[nn.Module, nn.Module], dict[str, A
             for parameters, rate in ((slow, lr), (rest, lr * recipe.head_lr))
             if parameters
         ]
-        optimizer = recipe.optimizer.build(groups)
+        optimizer = recipe.optimizer.built("optimizer", groups)
         factors = [poly(recipe.schedule, recipe.max_iters, float(g["lr"])) for g in groups]  # type: ignore[arg-type]
         scheduler = LambdaLR(optimizer, factors)
         return {

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bpkd.building import build_inference, load
+from bpkd.building import build_inference
 from bpkd.datasets.images import image_files, read_image
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
@@ -21,6 +21,7 @@ from bpkd.inference import predict as classes_of
 from bpkd.inference import slide
 from bpkd.recipe import load_recipe
 from bpkd.report.figure import overlay
+from bpkd.trained import load
 
 
 def predict(

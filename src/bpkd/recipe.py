@@ -32,6 +32,17 @@ class Data(Component):
     val: str | None = "val"
     test: str | None = "test"
 
+    def own_name(self, split: str) -> str:
+        """The data set's own name of ``train``, ``val`` or ``test``; any other name is its own.
+
+        Raises:
+            UserError: the recipe says that there is none.
+        """
+        name: str | None = getattr(self, split) if split in ("train", "val", "test") else split
+        if name is None:
+            raise UserError(f"there is no {split} split: data.{split} is null")
+        return name
+
 
 class Augment(_Section):
     """Training transforms; see :func:`bpkd.datasets.transforms.training_transform`."""

@@ -25,6 +25,8 @@ def find(source: str | Path) -> Path:
             return path
     if (given / "recipe.yaml").is_file():
         raise UserError(f"{source} is a run's folder; its recipe is {given / 'recipe.yaml'}")
+    if given.is_dir():
+        raise UserError(f"{source} is a folder; give the file of a recipe in it")
     beside = [str(given.with_name(path.name)) for path in given.parent.glob("[!.]*.yaml")]
     near = get_close_matches(str(source), [*beside, *shipped_recipes()], n=1)
     hint = f"did you mean {near[0]!r}?" if near else "bpkd recipes lists those that come along"

@@ -6,6 +6,8 @@ import json
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,10 @@ import yaml
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 import bpkd
-from bpkd.building import write_classes
 from bpkd.errors import UserError
 from bpkd.files import read_checkpoint, replacing
 from bpkd.recipe import Recipe, dump, load_recipe
+from bpkd.trained import write_classes
 
 
 def prepare(folder: Path, recipe: Recipe, resume: bool, overwrite: bool) -> int:
@@ -54,14 +56,21 @@ def begin(folder: Path, recipe: Recipe, data: Any, start: int) -> None:
     if start:
         return
     shutil.rmtree(folder, ignore_errors=True)  # empty, or a run that is to be overwritten
+    with replacing(folder / "recipe.yaml") as file:
+        file.write_text(dump(recipe))
+    with replacing(folder / "environment.json") as file:
+        file.write_text(json.dumps(environment(), indent=2) + "\n")
+    write_classes(folder, data)
+
+
+@contextmanager
+def or_nothing(folder: Path) -> Iterator[None]:
+    """A run that fails inside before its first checkpoint leaves no folder: none could go on."""
     try:
-        with replacing(folder / "recipe.yaml") as file:
-            file.write_text(dump(recipe))
-        with replacing(folder / "environment.json") as file:
-            file.write_text(json.dumps(environment(), indent=2) + "\n")
-        write_classes(folder, data)
-    except UserError:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except Exception:
+        if is_first() and not (folder / "last.ckpt").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 

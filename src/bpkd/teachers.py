@@ -6,10 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from bpkd.building import build_network, load, read_classes
+from bpkd.building import build_network
 from bpkd.errors import UserError
 from bpkd.networks.class_map import ClassMapped, groups
 from bpkd.recipe import Recipe, Teacher
+from bpkd.trained import load, read_classes
 
 
 def build_teacher(recipe: Recipe, classes: list[str]) -> nn.Module | None:
@@ -23,7 +24,14 @@ def build_teacher(recipe: Recipe, classes: list[str]) -> nn.Module | None:
         return None
     if isinstance(recipe.teacher, Teacher):
         return _described_teacher(recipe.teacher, classes)
-    theirs = read_classes(Path(recipe.teacher))[0]
+    folder = Path(recipe.teacher)
+    if not (folder / "recipe.yaml").is_file():
+        what = "a file" if folder.is_file() else "no run"
+        raise UserError(
+            f"teacher: {folder} is {what}; expected the folder of a run, or a network: "
+            "{use: NETWORK, checkpoint: FILE}"
+        )
+    theirs = read_classes(folder)[0]
     if len(theirs) != len(classes):
         raise UserError(
             f"the teacher {recipe.teacher} has {len(theirs)} classes and the data set "
@@ -46,13 +54,13 @@ def _described_teacher(teacher: Teacher, classes: list[str]) -> nn.Module:
             f"teacher.num_classes is missing: how many classes {teacher.use} has itself; "
             "class_map needs it"
         )
-    built = build_network(teacher, ours if teacher.class_map is None else own)
+    built = build_network(teacher, ours if teacher.class_map is None else own, "teacher")
     untrained = getattr(built, "untrained", [])
     if untrained and teacher.checkpoint is None:
         raise UserError(
             f"teacher: {getattr(built, 'source', teacher.use)} has no trained classifier for "
-            f"{getattr(built, 'num_classes', ours)} classes ({untrained[0]}); give class_map for "
-            "a teacher with other classes, or checkpoint"
+            f"{getattr(built, 'num_classes', ours)} classes ({untrained[0]}); give checkpoint, "
+            "or class_map for a teacher with other classes"
         )
     if teacher.class_map is None:
         return built

@@ -9,20 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from bpkd.datasets.checking.examining import Examiner, Findings, Problem
 from bpkd.datasets.checking.opening import opened
 from bpkd.datasets.checking.summary import check
-from bpkd.datasets.folder import Folder, collecting_missing
+from bpkd.datasets.folder import Folder
 from bpkd.datasets.scenes import Scenes
+from bpkd.datasets.unpaired import collecting_unpaired
 from bpkd.errors import UserError
-
-
-def save(file: Path, values: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.array(values, dtype=np.uint8)).save(file)
+from tests.pictures import save
 
 
 @pytest.fixture
@@ -72,9 +68,9 @@ def test_every_broken_pair_is_named_and_the_walk_goes_on(root: Path) -> None:
     save(root / "labels/train/damaged.png", np.zeros((2, 4)))
     save(root / "labels/train/small.png", np.zeros((1, 4)))
     save(root / "labels/train/unknown.png", [[7, 7, 0, 0], [0, 0, 0, 9]])
-    with collecting_missing() as missing:
+    with collecting_unpaired() as unpaired:
         data = Folder(root, "train")
-    found = check(data, "train", missing=missing, workers=2)
+    found = check(data, "train", missing=unpaired.images, workers=2)
     told = {problem.name: problem.message for problem in found.problems}
     assert found.images == 2 and set(told) == {"missing", "damaged", "small", "unknown"}
     for name, message in told.items():

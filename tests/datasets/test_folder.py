@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from bpkd.datasets.classes import spaced_palette
-from bpkd.datasets.folder import Folder, collecting_missing
+from bpkd.datasets.folder import Folder
+from bpkd.datasets.unpaired import collecting_unpaired
 from bpkd.errors import UserError
 
 CLASSES = ["road", "car", "tree"]
@@ -340,7 +341,7 @@ def test_missing_folders(tmp_path: Path) -> None:
     assert "nowhere is no folder" in message(tmp_path / "nowhere")
     text = message(tmp_path)
     assert str(tmp_path / "images/train") in text
-    assert "labels/{split}/NAME.png" in text
+    assert "labels/train/NAME.png" in text and "{split}" not in text
     (tmp_path / "images/train").mkdir(parents=True)
     assert str(tmp_path / "labels/train") in message(tmp_path)
     (tmp_path / "labels/train").mkdir(parents=True)
@@ -357,20 +358,26 @@ def test_images_without_a_label_map(tmp_path: Path) -> None:
     assert "2 of 4 images" in text
 
 
-def test_collecting_missing_label_maps(tmp_path: Path) -> None:
+def test_collecting_what_is_unpaired(tmp_path: Path) -> None:
     for stem in "abc":
         file = pair(tmp_path, stem)
         if stem != "b":
             file.unlink()
-    with collecting_missing() as missing:
+    (tmp_path / "labels/train/d.png").touch()
+    with collecting_unpaired() as unpaired:
         data = folder(tmp_path)
-    names = [(image.name, label.relative_to(tmp_path).as_posix()) for image, label in missing]
+    names = [(a.name, b.relative_to(tmp_path).as_posix()) for a, b in unpaired.images]
+    assert unpaired.labels == [tmp_path / "labels/train/d.png"]
     assert names == [("a.png", "labels/train/a.png"), ("c.png", "labels/train/c.png")]
     assert [data.name(i) for i in range(len(data))] == ["b"]
     (tmp_path / "labels/train/b.png").unlink()
-    with collecting_missing() as missing:
+    with collecting_unpaired() as unpaired:
         assert len(folder(tmp_path)) == 0
-    assert len(missing) == 3
+    assert len(unpaired.images) == 3
+    (tmp_path / "train.txt").write_text("a")
+    with collecting_unpaired() as unpaired:
+        folder(tmp_path, list="{split}.txt")
+    assert not unpaired.labels  # a list leaves the rest of the files to other splits
     assert "3 of 3 images" in message(tmp_path)  # outside, an error as before
 
 

@@ -23,13 +23,9 @@ from bpkd.datasets.preparing.cityscapes import IDS, train_ids
 from bpkd.datasets.preparing.rle import decode
 from bpkd.datasets.voc import VOC
 from bpkd.errors import UserError
+from tests.pictures import save
 
 savemat = pytest.importorskip("scipy.io").savemat
-
-
-def save(file: Path, values: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.array(values, dtype=np.uint8)).save(file)
 
 
 def write(file: Path, text: str) -> None:

@@ -15,10 +15,9 @@ from bpkd.losses.bpkd import BPKD
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
 from bpkd.recipe import load_recipe
-from bpkd.recorder import Recorder
 from bpkd.weighted import Weighted
 from tests.losses.test_contract import build, every_loss
-from tests.test_training import TINY, Kill, recipe, run  # noqa: F401  (a fixture)
+from tests.runs import TINY, killed, run
 
 
 class Net(nn.Module):
@@ -122,7 +121,7 @@ def test_a_feature_that_one_network_does_not_have(tmp_path: Path) -> None:
 # Whole runs ---------------------------------------------------------------------------------------
 
 
-def test_maps_below_the_discriminators_smallest_stop_the_first_step(recipe: Path) -> None:  # noqa: F811
+def test_maps_below_the_discriminators_smallest_stop_the_first_step(recipe: Path) -> None:
     teacher = run(recipe, "teacher", "max_iters=1")
     adversary = "losses={adv: {use: bpkd.losses.holistic.Holistic, width: 2}}"
     with pytest.raises(UserError, match="64x64 pixels or more, got 2x2"):
@@ -139,8 +138,7 @@ LOSSES = """
 
 @pytest.mark.slow
 def test_killed_and_resumed_with_memory_adapters_and_discriminator(
-    recipe: Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    recipe: Path,
 ) -> None:
     """Bit for bit: queues, pointers, head, regressor, discriminator, both optimizers' states."""
     wide = ["student.use=bpkd.networks.deeplabv3plus.DeepLabV3Plus", "student.auxiliary=false"]
@@ -150,16 +148,10 @@ def test_killed_and_resumed_with_memory_adapters_and_discriminator(
     source.write_text(f"base: tiny.yaml\nteacher: {teacher}\nlosses:{LOSSES}")
     whole = run(source, "whole", *wide)
 
-    def die(self: Recorder, trainer, *rest) -> None:
-        if trainer.global_step == 4:
-            raise Kill
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", die)
-        with pytest.raises(Kill):
-            run(source, "killed", *wide)
-    killed = torch.load(source.parent / "killed/last.ckpt", weights_only=True)
-    assert killed["global_step"] == 2
+    with killed(4):
+        run(source, "killed", *wide)
+    before = torch.load(source.parent / "killed/last.ckpt", weights_only=True)
+    assert before["global_step"] == 2
     train(source, f"run={source.parent / 'killed'}", *wide, resume=True, progress=False)
     expected, found = (
         torch.load(folder / "last.ckpt", weights_only=True)
@@ -168,7 +160,7 @@ def test_killed_and_resumed_with_memory_adapters_and_discriminator(
     keys = expected["state_dict"].keys()
     for part in ("memory.pixel_queue", "memory.head", "adv.discriminator", "fit.regressor"):
         moved = [
-            key for key in keys if part in key and not torch.equal(*states(killed, found, key))
+            key for key in keys if part in key and not torch.equal(*states(before, found, key))
         ]
         assert moved, part
     assert_equal(expected["state_dict"], found["state_dict"])

@@ -14,7 +14,7 @@ from bpkd.files import read_tensors
 from bpkd.recipe import dump, load_recipe
 from bpkd.recorder import Recorder
 from bpkd.weighted import Weighted
-from tests.test_training import TINY, Kill, recipe, rows, run  # noqa: F401  (a fixture)
+from tests.runs import TINY, killed, rows, run
 
 TAUGHT = "base: tiny.yaml\nteacher: teacher\nlosses: {spy: {use: tests.losses.test_schedule.Spy}}\n"
 
@@ -62,7 +62,7 @@ def test_factors_by_hand() -> None:
 
 
 @pytest.fixture
-def taught(recipe: Path) -> Path:  # noqa: F811
+def taught(recipe: Path) -> Path:
     """A recipe with the spy, and the teacher's run beside it."""
     teacher = run(recipe, "teacher", "max_iters=1")
     file = recipe.parent / "taught.yaml"
@@ -93,12 +93,12 @@ def test_from_is_read_and_written(unrun: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("from: -1", r"losses\.spy\.from: expected greater than or equal to 0, got -1"),
+        ("from: -1", r"losses\.spy\.from: expected at least 0, got -1"),
         ("from: soon", r"losses\.spy\.from: expected a whole number, got 'soon'"),
         ("from: 6", r"losses\.spy\.from: .* before max_iters, which is 6, got 6"),
         ("from: 3, until: 3", r"losses\.spy\.from: .* before losses\.spy\.until, which is 3"),
         ("from: 7, until: 9", r"losses\.spy\.from: .* before max_iters, which is 6, got 7"),
-        ("until: 0", r"losses\.spy\.until: expected greater than 0, got 0"),
+        ("until: 0", r"losses\.spy\.until: expected a number above 0, got 0"),
         ("ramp: 7", r"losses\.spy\.ramp: expected at most 6 iterations, .* got 7"),
         ("from: 2, until: 4, ramp: 3", r"losses\.spy\.ramp: expected at most 2 .*spy\.until"),
         ("decay: sudden", r"losses\.spy\.decay: expected 'cosine' or 'linear', got 'sudden'"),
@@ -154,22 +154,14 @@ def test_the_teacher_rests_with_them(taught: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("after", [2, 3])
-def test_killed_and_resumed_in_the_middle_of_a_schedule(
-    taught: Path, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
+def test_killed_and_resumed_in_the_middle_of_a_schedule(taught: Path, after: int) -> None:
     schedule = "from: 1, until: 5, ramp: 2, decay: cosine"
     memory = "use: bpkd.losses.cirkd_memory.CIRKDMemory, pixel_slots: 20, region_slots: 5"
     options = [f"losses.spy={{{memory}, {schedule}}}", "evaluation.every=1"]
     whole = run(taught, "whole", *options)
 
-    def die(self: Recorder, trainer, *rest) -> None:
-        if trainer.global_step == after + 1:
-            raise Kill
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", die)
-        with pytest.raises(Kill):
-            run(taught, "killed", *options)
+    with killed(after + 1):
+        run(taught, "killed", *options)
     resumed = train(
         taught, f"run={taught.parent / 'killed'}", *options, resume=True, progress=False
     )

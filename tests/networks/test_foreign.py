@@ -351,7 +351,7 @@ def test_a_missing_extra_says_what_to_install(
     ("build", "message"),
     [
         (lambda: from_smp(5, "Unett"), "smp knows no arch 'Unett'; did you mean 'Unet'?"),
-        (lambda: from_smp(5, "Unet", "resnet0"), "smp's Unet on resnet0 cannot be built"),
+        (lambda: from_smp(5, "Unet", "resnet0"), "encoder_name: smp has no encoder 'resnet0'"),
         (
             lambda: fpn(decoder_channel=3),
             "smp's FPN on tu-test_resnet cannot be built: .*decoder_channel",

@@ -85,6 +85,9 @@ PAIRS = {
 @pytest.mark.parametrize("pair", PAIRS)
 def test_distillation_trains_and_its_student_comes_back(pair: str, tmp_path: Path) -> None:
     teacher, student = PAIRS[pair]
+    file = tmp_path / "teacher.pth"
+    torch.save(Network.model_validate(teacher).build(num_classes=len(CLASSES)).state_dict(), file)
+    teacher = {**teacher, "checkpoint": str(file)}
     run = train(written(tmp_path, teacher=teacher, student=student), progress=False)
     assert {"loss/bpkd.edge", "loss/bpkd.body", "loss/fitnet.fitnet"} <= terms(run)
     network = load(run)
@@ -221,11 +224,11 @@ def test_openmmlab_checkpoint_by_recipe(tmp_path: Path) -> None:
     file = tmp_path / "pspnet.pth"
     tensors = {f"module.{key}": value for key, value in to_openmmlab(source).items()}
     torch.save({"state_dict": tensors, "meta": {"CLASSES": ["a"]}}, file)
-    found = build_network(Network.model_validate({**R18, "checkpoint": str(file)}), 4)
+    found = build_network(Network.model_validate({**R18, "checkpoint": str(file)}), 4, "teacher")
     for key, value in source.state_dict().items():
         assert torch.equal(found.state_dict()[key], value), key
     with pytest.raises(UserError, match=r"pspnet.pth: a checkpoint of another network"):
-        build_network(Network.model_validate({**R18, "checkpoint": str(file)}), 5)
+        build_network(Network.model_validate({**R18, "checkpoint": str(file)}), 5, "teacher")
 
 
 def test_the_backbone_has_a_rate_of_its_own(tmp_path: Path) -> None:

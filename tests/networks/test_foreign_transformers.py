@@ -317,7 +317,7 @@ def test_exports_without_its_code() -> None:
     ("arguments", "message"),
     [
         ({}, "expected model, or config with a model_type"),
-        ({"config": {"model_type": "segfomer"}}, "no configuration of transformers"),
+        ({"config": {"model_type": "segfomer"}}, "of type 'segfomer'; did you mean 'segformer'"),
         ({"config": {"model_type": "bert"}}, "no semantic segmentation network of type 'bert'"),
         ({"model": "nobody/has-this"}, "nobody/has-this: transformers cannot load it"),
     ],

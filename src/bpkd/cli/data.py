@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bpkd.cli.common import Overrides, app, bar, console
+
+if TYPE_CHECKING:
+    from bpkd.datasets.checking.summary import Summary
 
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +50,7 @@ def check(
     For each split: images, sizes, the classes' shares of the pixels, boundary pixels (another
     label in the 3x3 window), ignored pixels; then every broken pair, a line each: a label map
     that is missing, a file that cannot be read, sizes that differ, an unknown label value.
-    Exit code 1 if there is any.
+    Exit code 1 if there is any. Label maps without an image are counted in a warning.
 
         bpkd data check camvid/bpkd data.root=data/camvid
         bpkd data check photos data.classes=[road,car]
@@ -54,17 +58,26 @@ def check(
     from bpkd.datasets.checking.opening import opened
     from bpkd.datasets.checking.summary import check as walk
     from bpkd.datasets.checking.tables import classes_table, splits_table
-    from bpkd.datasets.folder import collecting_missing
+    from bpkd.datasets.unpaired import collecting_unpaired
     from bpkd.files import replacing
 
     data = opened(source, overrides or ())
-    summaries = []
+    summaries, warnings = [], []
     for split in data.splits:
-        with collecting_missing() as missing:
+        with collecting_unpaired() as unpaired:
             built = data.build(split)
+        if unused := unpaired.labels:
+            warnings.append(
+                f"{split}: label maps without an image: {len(unused)}, e.g. {unused[0]}"
+            )
         progress = partial(bar, what=f"checking {split}")
         walked = walk(
-            built, split, missing=missing, workers=workers, colours=colours, progress=progress
+            built,
+            split,
+            missing=unpaired.images,
+            workers=workers,
+            colours=colours,
+            progress=progress,
         )
         summaries.append(walked)
     page = console()
@@ -76,14 +89,21 @@ def check(
             temporary.write_text(json.dumps(content, indent=2) + "\n")
         print(f"all numbers: {out}")
     if absent := summaries[0].absent():
-        print(f"warning: never in {summaries[0].split}: {', '.join(absent)}")
+        warnings.append(f"never in {summaries[0].split}: {', '.join(absent)}")
+    if _broken(summaries, warnings):
+        raise typer.Exit(1)
+
+
+def _broken(summaries: Sequence[Summary], warnings: Sequence[str]) -> int:
+    """How many pairs are broken; prints each, after the warnings."""
+    for warning in warnings:
+        print(f"warning: {warning}")
     for summary in summaries:
         for problem in summary.problems:
             print(f"broken: {summary.split}: {problem.name}: {problem.message}")
     broken = sum(len(summary.problems) for summary in summaries)
     print(f"{broken} broken of {broken + sum(s.images for s in summaries)} pairs")
-    if broken:
-        raise typer.Exit(1)
+    return broken
 
 
 @data_app.command()
@@ -101,8 +121,11 @@ def show(
 ) -> None:
     """Draw a contact sheet: images, their labels in colour, edges in white.
 
-    bpkd data show camvid/bpkd data.root=data/camvid --out sheet.png
-    bpkd data show photos data.classes=[road,car] augment.crop=[256,256] --augmented
+    Ignored pixels are black, and below stands a legend of the classes. With --augmented the
+    images are cut and coloured as the recipe's `augment` says.
+
+        bpkd data show camvid/bpkd data.root=data/camvid --out sheet.png
+        bpkd data show photos data.classes=[road,car] augment.crop=[256,256] --augmented
     """
     from bpkd.building import seeded
     from bpkd.datasets.checking.opening import opened

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
-import re
-import textwrap
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bpkd.cli.common import app
-from bpkd.errors import UserError
-from bpkd.messages import suggestion
-
-#: Arguments that no recipe gives: they follow from the networks and the data.
-GIVEN = ("num_classes", "student_channels", "teacher_channels")
-SCHEDULE = """\
-Beside these keys any loss takes ramp: 1000 (iterations of a linear rise to its weight),
-from: 500 and until: 30000 (it counts in between), and decay: cosine or linear (to 0 at until,
-or at the end).
-"""
 
 
 @app.command()
@@ -38,129 +23,13 @@ def methods(
 
         bpkd methods cwd
     """
+    from bpkd.report.method_list import entry, losses, markdown_table, named, page
+
     found = losses()
     if name is not None:
-        print("\n\n".join(_page(loss, markdown) for loss in _named(name, found)))
+        print("\n\n".join(page(loss, markdown) for loss in named(name, found)))
     elif markdown:
-        print(_table(found))
+        print(markdown_table(found))
     else:
-        print("\n\n".join(map(_entry, found)))
+        print("\n\n".join(map(entry, found)))
         print("\nbpkd methods NAME shows one in full: arguments, terms, how it stands in a recipe.")
-
-
-def losses() -> list[type[Any]]:
-    """Every loss of the package: the Modules in bpkd.losses that have default weights."""
-    import bpkd.losses
-
-    found = []
-    for info in pkgutil.walk_packages(bpkd.losses.__path__, "bpkd.losses."):
-        module = importlib.import_module(info.name)
-        for _, loss in inspect.getmembers(module, inspect.isclass):
-            if loss.__module__ == info.name and isinstance(getattr(loss, "weights", None), dict):
-                found.append(loss)
-    return sorted(found, key=lambda loss: loss.__name__.lower())
-
-
-def summary(loss: type[Any]) -> str:
-    """What a method does, in a line: the first one of its file, without the acronym."""
-    return _paragraphs(loss)[0].partition(": ")[2].rstrip(".")
-
-
-def reference(loss: type[Any]) -> str:
-    """Authors, title, venue and year: how the second paragraph of its file begins."""
-    return re.match(r".*?\b\d{4}\b", _paragraphs(loss)[1]).group()  # type: ignore[union-attr]
-
-
-def arguments(loss: type[Any]) -> list[tuple[str, str, str]]:
-    """Name, default and meaning of each argument that a recipe may give."""
-    _, _, section = inspect.cleandoc(loss.__doc__ or "").partition("Args:\n")
-    section = section.partition("\n\n")[0]
-    meanings = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE))
-    return [
-        (name, _yaml(parameter.default), " ".join(meanings[name].split()))
-        for name, parameter in inspect.signature(loss).parameters.items()
-        if name not in GIVEN
-    ]
-
-
-def recipe(loss: type[Any]) -> str:
-    """The loss as it stands in a recipe, with its default weights."""
-    name = loss.__name__.lower()
-    return f"losses:\n  {name}:\n    use: {_use(loss)}\n    weight: {_weights(loss)}"
-
-
-def _named(name: str, found: list[type[Any]]) -> list[type[Any]]:
-    """The loss of that name, or those of the method of that name; in any case of letters."""
-    wanted = name.lower()
-    chosen = [loss for loss in found if loss.__name__.lower() == wanted]
-    chosen = chosen or [loss for loss in found if _method(loss).lower() == wanted]
-    if not chosen:
-        known = (loss.__name__.lower() for loss in found)
-        raise UserError(f"no method is called {name!r}; {suggestion(wanted, known)}")
-    return chosen
-
-
-def _paragraphs(loss: type[Any]) -> list[str]:
-    module = importlib.import_module(loss.__module__)
-    return [" ".join(part.split()) for part in (module.__doc__ or "").split("\n\n")]
-
-
-def _method(loss: type[Any]) -> str:
-    """The acronym that its file begins with, which is also its page's name."""
-    return re.split(r"\W", _paragraphs(loss)[0])[0]
-
-
-def _use(loss: type[Any]) -> str:
-    return f"{loss.__module__}.{loss.__name__}"
-
-
-def _weights(loss: type[Any]) -> str:
-    terms = ", ".join(f"{term}: {_yaml(weight)}" for term, weight in loss.weights.items())
-    return f"{{{terms}}}"
-
-
-def _yaml(value: Any) -> str:
-    """A default as a recipe would give it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _entry(loss: type[Any]) -> str:
-    lines = [reference(loss), f"use: {_use(loss)}", f"weight: {_weights(loss)}"]
-    return f"{loss.__name__}: {summary(loss)}\n" + textwrap.indent("\n".join(lines), "    ")
-
-
-def _table(found: list[type[Any]]) -> str:
-    rows = [
-        f"| `{loss.__name__}` | {summary(loss)} | {reference(loss)} | `{_use(loss)}` "
-        f"| `{_weights(loss)}` |"
-        for loss in found
-    ]
-    head = "| loss | what follows the teacher | paper | `use` | default `weight` |"
-    return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
-
-
-def _page(loss: type[Any], markdown: bool) -> str:
-    """All about one loss."""
-    if markdown:
-        title, fence = f"## {loss.__name__}: {summary(loss)}", f"```yaml\n{recipe(loss)}\n```"
-        listed = [f"- `{name}` (`{default}`): {text}" for name, default, text in arguments(loss)]
-    else:
-        title, fence = f"{loss.__name__}: {summary(loss)}", textwrap.indent(recipe(loss), "    ")
-        fill = textwrap.TextWrapper(80, initial_indent="    ", subsequent_indent="        ")
-        listed = [
-            fill.fill(f"{name} ({default}): {text}") for name, default, text in arguments(loss)
-        ]
-    return "\n\n".join(
-        [
-            title,
-            reference(loss) + ".",
-            "In a recipe, with the default weight of each of its terms:",
-            fence,
-            "Arguments, with their defaults:",
-            "\n".join(listed),
-            SCHEDULE.rstrip(),
-            f"In full: docs/methods/{_method(loss).lower()}.md",
-        ]
-    )

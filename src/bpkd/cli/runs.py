@@ -51,7 +51,11 @@ def evaluate(
 ) -> None:
     """Measure a run: overall, along the outlines, and class by class.
 
-    Recipe keys can be changed for the occasion, e.g. `evaluation.mode=slide` for sliding windows.
+    Recipe keys can be changed for the occasion: where the data are, whole images or sliding
+    windows, the widths of the trimap.
+
+        bpkd evaluate runs/student
+        bpkd evaluate runs/student evaluation.mode=slide data.root=elsewhere --split val
     """
     from bpkd.evaluation import evaluate as measure
     from bpkd.report.table import Row, by_class, terminal
@@ -77,6 +81,8 @@ def predict(
 
     Writes OUT/labels/NAME.png, class indices with the classes' colours as palette, and
     OUT/overlays/NAME.png. Images in folders keep their place below the folder.
+
+        bpkd predict runs/student photos one.jpg --out predictions
     """
     from bpkd.prediction import predict as segment
 
@@ -97,11 +103,15 @@ def compare(
 
     The picture shows the image, its labels, the teacher and each student, zoomed on an outline.
     Runs that differ in their seed alone share a row: mean ± standard deviation.
+
+        bpkd compare runs/teacher runs/student --out picture.png --csv table.csv
     """
     from bpkd.report import table as tables
     from bpkd.report.compare import compare as measure
     from bpkd.report.compare import picture
 
+    # The picture first: it is soon drawn, and shows what is wrong before the long way.
+    picture(runs, out, split=split, index=image)
     rows = measure(runs, split=split, progress=bar)
     if markdown:
         print(tables.markdown(rows), end="")
@@ -109,7 +119,6 @@ def compare(
         console().print(tables.terminal(rows, title=f"on {split}, %"))
     if table is not None:
         tables.write_csv(rows, table)
-    picture(runs, out, split=split, index=image)
     print(f"picture: {out}")
 
 

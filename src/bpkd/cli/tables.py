@@ -18,7 +18,8 @@ def recipes(
 ) -> None:
     """List the recipes that come along.
 
-    Without words, an overview; with words, each recipe with what it trains.
+    Without words, an overview: how many there are of what.
+    With words, each recipe whose name holds them all, and what it trains.
 
         bpkd recipes table2 cityscapes bpkd
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bpkd.datasets.folder import Folder
+from bpkd.datasets.folder import Folder, any_file
 
 CLASSES = {
     "road": (128, 64, 128),
@@ -66,11 +66,8 @@ class Cityscapes(Folder):
 
     def __init__(self, root: str | Path, split: str, *, coarse: bool = False) -> None:
         kind = "gtCoarse" if coarse else "gtFine"
-        # One encoding for the whole set, so that half a conversion is met with the files it lacks.
-        converted = any(
-            any((Path(root).expanduser() / kind / part).glob("*/*_labelTrainIds.png"))
-            for part in str(split).split("+")
-        )
+        labels = Path(root).expanduser() / kind
+        converted = any_file(labels, str(split), "*/*_labelTrainIds.png")
         super().__init__(
             root,
             split,

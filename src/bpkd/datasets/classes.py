@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from bpkd.errors import UserError
+from bpkd.messages import one_line
 
 Colour: TypeAlias = tuple[int, int, int]
 
@@ -99,9 +100,7 @@ def _read_classes(file: Path) -> Any:
             return yaml.safe_load(text)
         rows = list(csv.DictReader(text.splitlines(), skipinitialspace=True))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, csv.Error) as error:
-        raise UserError(
-            f"classes file {file} cannot be read: {' '.join(str(error).split())}"
-        ) from None
+        raise UserError(f"classes file {file} cannot be read: {one_line(error)}") from None
     if rows and "name" not in rows[0]:
         raise UserError(f"{file} has the columns {list(rows[0])}: expected name,r,g,b")
     coloured = bool(rows) and {"r", "g", "b"} <= rows[0].keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bpkd.datasets.classes import listed
-from bpkd.datasets.folder import Folder
+from bpkd.datasets.folder import Folder, any_file
 
 # Value 0, 1, ... of the label maps; COCO numbers the same entries from 1.
 _ENTRIES = listed("""
@@ -70,15 +70,12 @@ class COCOStuff(Folder):
     )
 
     def __init__(self, root: str | Path, split: str) -> None:
-        parts = [_FOLDERS.get(part, part) for part in str(split).split("+")]
-        # One encoding for the whole set, so that half a conversion is met with the files it lacks.
-        converted = any(
-            any((Path(root).expanduser() / "annotations" / part).glob("*_labelTrainIds.png"))
-            for part in parts
-        )
+        split = "+".join(_FOLDERS.get(part, part) for part in str(split).split("+"))
+        labels = Path(root).expanduser() / "annotations"
+        converted = any_file(labels, split, "*_labelTrainIds.png")
         super().__init__(
             root,
-            "+".join(parts),
+            split,
             images="images/{split}",
             labels="annotations/{split}",
             classes=CLASSES,

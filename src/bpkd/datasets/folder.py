@@ -11,10 +11,8 @@ from torch import Tensor
 
 from bpkd.datasets.images import read_image
 from bpkd.datasets.labelled import Labelled
-from bpkd.datasets.pairs import Layout, collecting_missing
+from bpkd.datasets.pairs import Layout
 from bpkd.errors import UserError
-
-__all__ = ["Folder", "collecting_missing"]
 
 
 class Folder(Labelled):
@@ -114,6 +112,15 @@ class Folder(Labelled):
                 f"{type(self).__name__} has no split {unknown[0]!r}: expected "
                 f"{', '.join(self.splits)}, or some of them as in train+val"
             )
+
+
+def any_file(folder: Path, split: str, pattern: str) -> bool:
+    """Whether the folder of any part of a split holds a file of that pattern.
+
+    One answer for the whole set: where an encoding is half converted, the files that it lacks are
+    missed, instead of being read by the other one's rules.
+    """
+    return any(any((folder / part).glob(pattern)) for part in split.split("+"))
 
 
 def _names(files: Sequence[Path]) -> list[str]:

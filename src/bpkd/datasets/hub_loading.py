@@ -10,6 +10,8 @@ from typing import Any
 
 from bpkd.datasets.images import Encoded
 from bpkd.errors import UserError
+from bpkd.extras import extra
+from bpkd.messages import one_line
 
 
 def load(root: str, split: str, config: str | None, revision: str | None, streaming: bool) -> Any:
@@ -25,12 +27,7 @@ def load(root: str, split: str, config: str | None, revision: str | None, stream
     Raises:
         UserError: the library is not installed, or cannot load it.
     """
-    try:
-        import datasets  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        raise UserError(
-            "data sets of Hugging Face need the package `datasets`: pip install 'bpkd[datasets]'"
-        ) from None
+    datasets = extra("datasets", f"data set {root!r}", "datasets")
     local = Path(root).expanduser()
     try:
         if (local / "dataset_dict.json").is_file() or (local / "state.json").is_file():
@@ -46,8 +43,9 @@ def load(root: str, split: str, config: str | None, revision: str | None, stream
         raise
     # Its loaders meet a wrong name, split or file with a score of kinds of exceptions.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"data set {root!r}, split {split!r}: cannot be loaded: {reason}") from None
+        raise UserError(
+            f"data set {root!r}, split {split!r}: cannot be loaded: {one_line(error)}"
+        ) from None
 
 
 def _saved(folder: Path, split: str, streaming: bool) -> Any:

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from bpkd.errors import UserError
+from bpkd.messages import one_line
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -72,7 +73,7 @@ def open_image(file: Path | Encoded, upright: bool = False) -> Image.Image:
     # Pillow's decoders meet damaged files with many kinds of exceptions, not only OSError.
     except Exception as error:
         raise UserError(
-            f"{file} cannot be read ({_one_line(error)}): replace it, or take it away"
+            f"{file} cannot be read ({one_line(error)}): replace it, or take it away"
         ) from None
 
 
@@ -90,7 +91,3 @@ def _rgb(file: Path | Encoded) -> Array:
     if image.mode == "P":
         image = image.convert("RGBA")  # the way past Pillow's complaint about transparency
     return np.array(image.convert("RGB"))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

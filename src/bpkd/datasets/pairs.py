@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 from bpkd.datasets.images import image_files
+from bpkd.datasets.unpaired import Pair, collected, no_label_map
 from bpkd.errors import UserError
-
-Pair: TypeAlias = tuple[Path, Path]
-
-_collected: ContextVar[list[Pair] | None] = ContextVar("collected", default=None)
-
-
-@contextmanager
-def collecting_missing() -> Iterator[list[Pair]]:
-    """Inside, images without a label map are left out of a data set and listed, not an error.
-
-    Yields:
-        A list that fills with (image, the label map that was expected).
-
-    >>> import tempfile
-    >>> root = Path(tempfile.mkdtemp())
-    >>> for folder in ("images", "labels"):
-    ...     (root / folder).mkdir()
-    >>> (root / "images/a.jpg").touch()
-    >>> with collecting_missing() as missing:
-    ...     Layout(root, "images", ("labels",)).pairs("train")
-    []
-    >>> [(image.name, label.name) for image, label in missing]
-    [('a.jpg', 'a.png')]
-    """
-    missing: list[Pair] = []
-    token = _collected.set(missing)
-    try:
-        yield missing
-    finally:
-        _collected.reset(token)
 
 
 @dataclass(frozen=True)
@@ -78,17 +45,18 @@ class Layout:
         Raises:
             UserError: a folder, a list, an image that it names, or a label map is missing.
         """
+        # A layout without {split} names the same files for each part: read them once.
+        parts = list(dict.fromkeys(self._of(name) for name in split.split("+")))
         if not self.root.is_dir():
             raise UserError(
-                f"root {self.root} is no folder: set it to the folder of the data set, with {self}"
+                f"root {self.root} is no folder: set it to the folder of the data set, with "
+                f"{parts[0]}"
             )
-        pairs: list[Pair] = []
-        # A layout without {split} names the same files for each part: read them once.
-        for part in dict.fromkeys(self._of(name) for name in split.split("+")):
-            pairs += part._pairs(str(self))
-        if not pairs and not _collected.get():
-            raise UserError(f"split {split!r} has no images in {self.root}: expected {self}")
-        return list(dict.fromkeys(pairs))
+        pairs = list(dict.fromkeys(pair for part in parts for pair in part._pairs()))
+        unpaired = collected()
+        if not pairs and not (unpaired and unpaired.images):
+            raise UserError(f"split {split!r} has no images in {self.root}: expected {parts[0]}")
+        return pairs
 
     def _of(self, split: str) -> Layout:
         return replace(
@@ -98,8 +66,9 @@ class Layout:
             listing=self.listing and self.listing.replace("{split}", split),
         )
 
-    def _pairs(self, expected: str) -> list[Pair]:
+    def _pairs(self) -> list[Pair]:
         """The pairs of a layout in which no ``{split}`` is left."""
+        expected, unpaired = str(self), collected()
         lines = None if self.listing is None else _lines(self.root / self.listing, expected)
         if lines and _is_pair(lines[0]):
             return self._listed_pairs(lines)
@@ -110,7 +79,7 @@ class Layout:
         for folder in reversed(self.labels):
             maps |= _stems(self.root / folder, self.label_suffix, expected)
         wanted = self.root / self.labels[0]
-        _report(
+        no_label_map(
             [
                 (image, wanted / f"{stem}{self.label_suffix}.png")
                 for stem, image in images.items()
@@ -118,6 +87,8 @@ class Layout:
             ],
             len(images),
         )
+        if unpaired and lines is None:
+            unpaired.labels += [file for stem, file in maps.items() if stem not in images]
         return [(image, maps[stem]) for stem, image in images.items() if stem in maps]
 
     def _listed_images(self, lines: list[str], images: dict[str, Path]) -> dict[str, Path]:
@@ -152,21 +123,8 @@ class Layout:
                 )
             pairs.append((image, labels))
         missing = [pair for pair in pairs if not pair[1].is_file()]
-        _report(missing, len(pairs))
+        no_label_map(missing, len(pairs))
         return [pair for pair in pairs if pair not in missing] if missing else pairs
-
-
-def _report(missing: list[Pair], total: int) -> None:
-    """Label maps that are missing: collected where somebody collects, otherwise an error."""
-    collected = _collected.get()
-    if collected is not None:
-        collected += missing
-    elif missing:
-        image, labels = missing[0]
-        raise UserError(
-            f"{image} has no label map {labels} ({len(missing)} of {total} images have none): "
-            "add it, or take the image away"
-        )
 
 
 def _lines(file: Path, expected: str) -> list[str]:

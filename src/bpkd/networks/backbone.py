@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
+from bpkd.messages import one_line
+from bpkd.networks.downloads import quiet_hub
 from bpkd.networks.layouts import backbone_tensors
 
 
@@ -76,8 +75,16 @@ def _create(name: str, output_stride: int, weights: str | None, options: dict[st
     # timm takes no output_stride for networks without dilation; at 32 most do not need one.
     stride: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
     try:
-        with _quiet():
+        with quiet_hub(
+            "timm"
+        ):  # timm warns of the classifier's weights, which a backbone leaves out
             model = timm.create_model(name, features_only=True, **options, **source, **stride)
+    except OSError as error:
+        reason = one_line(error).split(". ")[0]
+        raise UserError(
+            f"timm cannot download the weights of {name}: {reason}; give weights: FILE, or null "
+            "for random ones"
+        ) from error
     except (TypeError, NotImplementedError, AttributeError, AssertionError, RuntimeError) as error:
         raise UserError(
             f"timm's {name} cannot be a backbone at output stride {output_stride}: "
@@ -87,15 +94,3 @@ def _create(name: str, output_stride: int, weights: str | None, options: dict[st
     for module in model.modules():
         getattr(module, "pretrained_cfg", {}).pop("state_dict", None)
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps timm from warning of the classifier's weights, which a backbone leaves out."""
-    log = logging.getLogger("timm")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bpkd.building import build_data, build_inference, load, read_classes
+from bpkd.building import build_data, build_inference
 from bpkd.errors import UserError
 from bpkd.evaluation import evaluate
 from bpkd.recipe import Network, Recipe, load_recipe
 from bpkd.report.figure import comparison
 from bpkd.report.table import Row
+from bpkd.trained import load, read_classes
 
 
 def compare(
@@ -31,16 +32,22 @@ def compare(
     Raises:
         UserError: a folder is no run, or the runs have different classes.
     """
-    names = _names({Path(run): load_recipe(Path(run) / "recipe.yaml") for run in map(_run, runs)})
-    classes = read_classes(next(iter(names)))[0]
-    for run in names:
-        if read_classes(run)[0] != classes:
-            raise UserError(f"{run} has other classes than {runs[0]}; compare runs on one data set")
+    names = _names(_recipes(runs))
     rows: dict[str, Row] = {}
     for run, name in names.items():
         row = rows.setdefault(name, Row(name, []))
         row.scores.append(evaluate(run, *overrides, split=split, progress=progress))
     return list(rows.values())
+
+
+def _recipes(runs: Sequence[str | Path], overrides: Sequence[str] = ()) -> dict[Path, Recipe]:
+    """The recipe of each run; all have the same classes."""
+    recipes = {run: load_recipe(run / "recipe.yaml", tuple(overrides)) for run in map(_run, runs)}
+    classes = read_classes(Path(runs[0]))[0]
+    for run in recipes:
+        if read_classes(run)[0] != classes:
+            raise UserError(f"{run} has other classes than {runs[0]}; compare runs on one data set")
+    return recipes
 
 
 def _run(folder: str | Path) -> Path:
@@ -80,9 +87,10 @@ def picture(
     Of runs that differ in their seed alone, the first is shown.
 
     Raises:
-        UserError: a folder is no run, or there is no such image or kind of picture.
+        UserError: a folder is no run, the runs have different classes, or there is no such image
+            or kind of picture.
     """
-    recipes = {run: load_recipe(run / "recipe.yaml", overrides) for run in map(_run, runs)}
+    recipes = _recipes(runs, overrides)
     networks = {}
     teacher = _teacher(list(recipes.values()))
     if teacher is not None and teacher.resolve() not in {run.resolve() for run in recipes}:

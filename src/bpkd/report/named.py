@@ -12,12 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from bpkd import networks
-from bpkd.building import build_data, build_network, load, read_classes
+from bpkd.building import build_data, build_network
 from bpkd.components import resolve
 from bpkd.errors import UserError
-from bpkd.messages import one_line, suggestion
+from bpkd.messages import suggestion
 from bpkd.recipe import Network, Teacher, load_recipe
 from bpkd.recipe_files import change, shipped_recipes
+from bpkd.trained import load, read_classes
 
 #: What libraries call the argument that loads, or downloads, trained weights.
 WEIGHTS = ("weights", "encoder_weights", "weights_backbone")
@@ -127,14 +128,4 @@ def _build(name: str, network: Network, classes: int | None) -> nn.Module:
     """The network with random weights: what it costs does not depend on them."""
     files = [key for key in WEIGHTS if network.accepts(key)]
     network = network.model_copy(update={"checkpoint": None, **dict.fromkeys(files)})
-    try:
-        built: object = build_network(network, classes)
-    except UserError:
-        raise
-    except Exception as error:  # whatever someone's own network does when it is made
-        reason = f"{type(error).__name__}: {one_line(error)}"
-        raise UserError(f"{name}: {network.use} cannot be built: {reason}") from error
-    if not isinstance(built, nn.Module):
-        kind = type(built).__name__
-        raise UserError(f"{name}: {network.use} gives {kind}, expected a torch.nn.Module")
-    return built
+    return build_network(network, classes, name)

@@ -13,9 +13,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bpkd.building import read_classes
 from bpkd.files import replacing
 from bpkd.metrics.measures import Scores, scalars
+from bpkd.trained import read_classes
 
 COLUMNS = {
     "mIoU": "mIoU",

@@ -47,10 +47,7 @@ class Opened:
         Raises:
             UserError: it has no such split, or something is wrong with its folders.
         """
-        own = getattr(self.data, split) if split in ("train", "val", "test") else split
-        if own is None:
-            raise UserError(f"data.{split} is null, so there is no {split} split to look at")
-        return self.data.build(split=own)
+        return self.data.built("data", split=self.data.own_name(split))
 
 
 def opened(source: str, overrides: Sequence[str] = ()) -> Opened:

@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
-from bpkd.datasets.folder import Folder, collecting_missing
+from bpkd.datasets.folder import Folder
 from bpkd.datasets.parallel import Progress, each
+from bpkd.datasets.unpaired import collecting_unpaired
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.messages import one_line
@@ -132,9 +133,11 @@ def inspected(data_set: Callable[..., Folder], root: Path, published: Mapping[st
     """
     report = Report([f"nothing needs converting: set data.root={root}"])
     for split, expected in published.items():
-        with collecting_missing() as missing:
+        with collecting_unpaired() as unpaired:
             found = len(data_set(root, split))
         note = "" if found == expected else f" (published: {expected})"
         report.lines.append(f"{split}: {found} images with label maps{note}")
-        report.problems += [f"{image} has no label map {labels}" for image, labels in missing]
+        report.problems += [
+            f"{image} has no label map {labels}" for image, labels in unpaired.images
+        ]
     return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bpkd.errors import UserError
+from bpkd.extras import extra
 
 
 def load_mat(file: Path) -> dict[str, Any]:
@@ -14,12 +14,6 @@ def load_mat(file: Path) -> dict[str, Any]:
     Raises:
         UserError: scipy is not installed.
     """
-    try:
-        from scipy.io import loadmat  # noqa: PLC0415
-    except ImportError:
-        raise UserError(
-            f"{file} is a MATLAB file, and scipy, which reads it, is not installed: "
-            "pip install 'bpkd[prepare]'"
-        ) from None
-    variables: dict[str, Any] = loadmat(file)
+    scipy_io = extra("scipy.io", f"{file}, a MATLAB file,", "prepare")
+    variables: dict[str, Any] = scipy_io.loadmat(file)
     return variables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,8 @@ def from_file(
         >>> from_file(5, path)(*images).logits.shape
         torch.Size([1, 5, 8, 8])
     """
+    if not path:
+        raise UserError("path is missing: expected a TorchScript or .pt2 file")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; give a TorchScript or .pt2 file")
     given = normalisation(IMAGENET, mean=mean, std=std, scale=scale, rgb=rgb)
@@ -96,7 +99,9 @@ def _load(path: str) -> nn.Module:
     try:
         if path.endswith(".pt2"):
             return torch.export.load(path).module()
-        program: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of TorchScript's age
+            program: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
         return program.eval()
     except Exception as error:  # whatever the readers meet damaged or other files with
         reason = one_line(error).split(". ")[0]

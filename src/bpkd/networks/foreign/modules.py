@@ -8,7 +8,7 @@ from torch import nn
 
 from bpkd.components import Component, resolve
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.messages import one_line, raised
 from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
 from bpkd.networks.foreign.wrapper import ForeignNetwork
 
@@ -54,6 +54,8 @@ def from_module(
         >>> network(torch.zeros(1, 3, 4, 4)).logits.shape
         torch.Size([1, 5, 4, 4])
     """
+    if not module:
+        raise UserError("module is missing: expected the path of a class, e.g. my_package.Net")
     target = resolve(module)
     arguments = dict(args or {})
     if num_classes is not None and Component(use=module).accepts("num_classes"):
@@ -61,7 +63,12 @@ def from_module(
     try:
         built = target(**arguments)
     except TypeError as error:
-        raise UserError(f"{module} cannot be built: {one_line(error)}; see args") from error
+        key = "num_classes or args" if num_classes is None else "args"
+        raise UserError(f"{module} cannot be built: {one_line(error)}; see {key}") from error
+    except UserError:
+        raise
+    except Exception as error:  # whatever somebody's own network does when it is made
+        raise UserError(f"{module} cannot be built: {raised(error)}") from error
     if not isinstance(built, nn.Module):
         raise UserError(f"{module}: expected an nn.Module, got {type(built).__name__}")
     given = normalisation(IMAGENET, mean=mean, std=std, scale=scale, rgb=rgb)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
 from bpkd.errors import UserError
+from bpkd.extras import extra
 from bpkd.messages import one_line, suggestion
+from bpkd.networks.downloads import quiet_hub
 from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
-from bpkd.networks.foreign.wrapper import ForeignNetwork, extra
+from bpkd.networks.foreign.wrapper import ForeignNetwork
 
 _USE = "bpkd.networks.foreign.from_smp"
 
@@ -56,8 +59,7 @@ def from_smp(
         >>> output.logits.shape, output.features["head"].shape
         (torch.Size([1, 5, 64, 96]), torch.Size([1, 128, 16, 24]))
     """
-    smp = extra("segmentation_models_pytorch", "from_smp", "segmentation-models-pytorch", "smp")
-    untrained: list[str] = []
+    smp = extra("segmentation_models_pytorch", _USE, "smp")
     if model is not None:
         if arch is not None:
             raise UserError("from_smp: expected arch or model, got both")
@@ -66,6 +68,7 @@ def from_smp(
         arguments = {"arch": arch, "encoder_name": encoder_name, **options}
         arguments["classes"] = 1 if num_classes is None else num_classes
         built = _created(smp, arguments, encoder_weights)
+        untrained = _classifier(built)
     encoder = str(arguments.get("encoder_name", encoder_name))
     weights = arguments.get("encoder_weights", encoder_weights)
     given = normalisation(
@@ -87,26 +90,51 @@ def from_smp(
 
 
 def _created(smp: Any, arguments: dict[str, Any], weights: str | None) -> Any:
+    if arguments["arch"] is None:
+        raise UserError("from_smp: expected arch, e.g. Unet, or model")
     arch, known = arguments["arch"], smp.MODEL_ARCHITECTURES_MAPPING
     if str(arch).lower() not in known:
         names = [each.__name__ for each in known.values()]
         raise UserError(f"smp knows no arch {arch!r}; {suggestion(str(arch), names)}")
+    _check_options(smp, arguments)
     try:
-        return smp.create_model(encoder_weights=weights, **arguments)
+        with quiet_hub():
+            return smp.create_model(encoder_weights=weights, **arguments)
     except (OSError, TypeError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(
             f"smp's {arch} on {arguments['encoder_name']} cannot be built: {one_line(error)}"
         ) from error
 
 
+def _check_options(smp: Any, arguments: dict[str, Any]) -> None:
+    """Refuse what the library would take for a name of its own, or pass over in silence."""
+    name, encoders = str(arguments["encoder_name"]), smp.encoders.get_encoder_names()
+    if name.startswith("tu-"):
+        return  # timm's own arguments
+    if name not in encoders:
+        raise UserError(f"encoder_name: smp has no encoder {name!r}; {suggestion(name, encoders)}")
+    network = smp.MODEL_ARCHITECTURES_MAPPING[str(arguments["arch"]).lower()]
+    known = [*inspect.signature(network).parameters, "arch"]
+    for key in arguments:
+        if key not in known:
+            raise UserError(
+                f"{key}: {network.__name__} has no such argument; {suggestion(key, known)}"
+            )
+
+
+def _classifier(network: Any) -> list[str]:
+    return [key for key in network.state_dict() if key.startswith("segmentation_head.")]
+
+
 def _saved(smp: Any, model: str, num_classes: int | None) -> tuple[Any, dict[str, Any], list[str]]:
     """A network as it was saved, the arguments that build it, its untrained parameters."""
     try:
-        built = smp.from_pretrained(model)
+        with quiet_hub():
+            built = smp.from_pretrained(model)
         own = dict(built.config)
         classes = own["classes"]
         if num_classes not in (None, classes):
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), quiet_hub():
                 warnings.simplefilter("ignore")  # of the new classifier: that is what was asked
                 built = smp.from_pretrained(model, classes=num_classes, strict=False)
     except (OSError, TypeError, ValueError, KeyError, RuntimeError) as error:
@@ -116,8 +144,7 @@ def _saved(smp: Any, model: str, num_classes: int | None) -> tuple[Any, dict[str
         ) from error
     arguments = {k: v for k, v in own.items() if not k.startswith("_")}
     arguments |= {"arch": type(built).__name__, "classes": num_classes or classes}
-    heads = [k for k in built.state_dict() if k.startswith("segmentation_head.")]
-    return built, arguments, heads if num_classes not in (None, classes) else []
+    return built, arguments, _classifier(built) if num_classes not in (None, classes) else []
 
 
 def _preprocessing(smp: Any, encoder: str, weights: str | None) -> dict[str, Any]:

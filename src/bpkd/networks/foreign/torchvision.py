@@ -60,19 +60,9 @@ def from_torchvision(
     classes = list(chosen.meta["categories"]) if chosen else None
     num_classes = num_classes or (len(classes) if classes else 21)
     options: dict[str, Any] = {} if model.startswith("lraspp") else {"aux_loss": aux_loss}
-    untrained: list[str] = []
-    try:
-        network = torchvision.models.get_model(
-            model,
-            weights=None,
-            weights_backbone=weights_backbone,
-            num_classes=num_classes,
-            **options,
-        )
-        if chosen:
-            untrained = load_matching(network, chosen.get_state_dict(check_hash=True))
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"torchvision's {model} cannot be loaded: {one_line(error)}") from error
+    network, untrained = _loaded(
+        model, chosen, weights_backbone=weights_backbone, num_classes=num_classes, **options
+    )
     given = normalisation(IMAGENET, mean=mean, std=std, scale=scale, rgb=rgb)
     has_auxiliary = getattr(network, "aux_classifier", None) is not None
     foreign = ForeignNetwork(
@@ -105,6 +95,22 @@ def _weights(model: str, name: str | None) -> Any:
     if name not in known.__members__:
         raise UserError(f"weights: {model} has no {name!r}; {suggestion(name, known.__members__)}")
     return known[name]
+
+
+def _loaded(model: str, weights: Any, **options: Any) -> tuple[nn.Module, list[str]]:
+    """The network, and the names of its parameters that the weights do not have."""
+    try:
+        network = torchvision.models.get_model(model, weights=None, **options)
+        if not weights:
+            return network, [key for key in network.state_dict() if key.startswith("classifier.")]
+        return network, load_matching(network, weights.get_state_dict(check_hash=True))
+    except KeyError as error:
+        raise UserError(
+            f"weights_backbone: torchvision has no {options['weights_backbone']!r} for {model}; "
+            "expected DEFAULT, or the name of one, e.g. IMAGENET1K_V1"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"torchvision's {model} cannot be loaded: {one_line(error)}") from error
 
 
 def load_matching(network: nn.Module, tensors: dict[str, Any]) -> list[str]:

@@ -9,10 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from bpkd.networks.foreign.hub import load_network, network_kind, read_config, read_processing
+from bpkd.extras import extra
 from bpkd.networks.foreign.normalisation import Colour, normalisation
 from bpkd.networks.foreign.queries import QueryNetwork, task_tokens
-from bpkd.networks.foreign.wrapper import ForeignNetwork, extra
+from bpkd.networks.foreign.transformers_loading import (
+    load_network,
+    network_kind,
+    read_config,
+    read_processing,
+)
+from bpkd.networks.foreign.wrapper import ForeignNetwork
 
 # Sides are to be multiples of so many patches: the last pixels would be lost, and DPT, which halves
 # its grid and doubles it again, would stretch its map.
@@ -65,7 +71,7 @@ def from_transformers(
         >>> network(torch.zeros(1, 3, 64, 96)).logits.shape
         torch.Size([1, 5, 16, 24])
     """
-    library = extra("transformers", "from_transformers", "transformers", "transformers")
+    library = extra("transformers", _USE, "transformers")
     described = read_config(library, model, config, num_classes)
     kind = network_kind(library, described.model_type)
     network, untrained = load_network(kind, model, described)

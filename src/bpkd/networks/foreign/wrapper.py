@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -164,17 +163,3 @@ def _cut(maps: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor
         return maps
     h, w = (-(-m * s // p) for m, s, p in zip(maps.shape[-2:], size, padded, strict=True))
     return maps[..., :h, :w]
-
-
-def extra(module: str, function: str, package: str, name: str) -> Any:
-    """Import a library that is an extra of this package.
-
-    Raises:
-        UserError: it is not installed: says what to install.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"bpkd.networks.foreign.{function} needs {package}: pip install 'bpkd[{name}]'"
-        ) from error

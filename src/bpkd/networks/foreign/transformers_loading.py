@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from bpkd.errors import UserError
 from bpkd.messages import one_line, suggestion
+from bpkd.networks.downloads import quiet_hub
 from bpkd.networks.foreign.normalisation import IMAGENET
 
 
@@ -21,17 +23,33 @@ def read_config(
     changes = dict(config or {}) | ({} if num_classes is None else {"num_labels": num_classes})
     if model is not None:
         changes.pop("model_type", None)
-        return _loaded(model, library.AutoConfig.from_pretrained, **changes)
+        found = _loaded(model, library.AutoConfig.from_pretrained, **changes)
+        _check_keys(found, changes)
+        return found
     name = changes.pop("model_type", None)
     if name is None:
         raise UserError("from_transformers: expected model, or config with a model_type")
     if num_classes is not None and len(changes.get("id2label", ())) != num_classes:
         changes.pop("id2label", None)
         changes.pop("label2id", None)
+    network_kind(library, name)  # for a message of its own
     try:
+        _check_keys(library.AutoConfig.for_model(name), changes)
         return library.AutoConfig.for_model(name, **changes)
+    except UserError:
+        raise
     except Exception as error:  # its checks raise of many kinds, even of its own
         raise UserError(f"config: no configuration of transformers: {one_line(error)}") from error
+
+
+def _check_keys(config: Any, changes: dict[str, Any]) -> None:
+    """Refuse what the library would keep, or drop, without a word."""
+    for key in changes:
+        if not hasattr(config, key):
+            known = [name for name in config.to_dict() if not name.startswith("_")]
+            raise UserError(
+                f"config.{key}: {config.model_type} has no such setting; {suggestion(key, known)}"
+            )
 
 
 def network_kind(library: Any, model_type: str) -> Any:
@@ -56,9 +74,13 @@ def load_network(kind: Any, model: str | None, config: Any) -> tuple[nn.Module, 
     """The network, and the parameters of its classifier that are not trained."""
     if model is None:
         try:
-            return kind.from_config(config, dtype=torch.float32), []
-        except (ValueError, TypeError, OSError, ImportError, KeyError) as error:
-            raise UserError(f"config: {config.model_type}: {one_line(error)}") from error
+            network = kind.from_config(config, dtype=torch.float32)
+        except Exception as error:  # settings that do not go together fail in many ways
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            raise UserError(
+                f"config: no {config.model_type} can be built of it: {reason}"
+            ) from error
+        return network, _classifier(network, network.state_dict())
     network, report = _loaded(
         model,
         kind.from_pretrained,
@@ -67,12 +89,16 @@ def load_network(kind: Any, model: str | None, config: Any) -> tuple[nn.Module, 
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    own = {name: tensor.shape for name, tensor in network.state_dict().items()}
     lost = {key if isinstance(key, str) else key[0] for key in report["mismatched_keys"]}
+    return network, sorted({*lost, *_classifier(network, report["missing_keys"])})
+
+
+def _classifier(network: Any, keys: Iterable[str]) -> list[str]:
+    """Which of a network's parameters are its classifier's, by their shapes."""
+    own, classes = network.state_dict(), network.config.num_labels
     # One row a class, and one more where there is one for no object.
-    rows = ((config.num_labels,), (config.num_labels + 1,))
-    lost |= {key for key in report["missing_keys"] if tuple(own.get(key, ())[:1]) in rows}
-    return network, sorted(lost)
+    rows = (classes, classes + 1)
+    return [key for key in keys if key in own and own[key].dim() and own[key].shape[0] in rows]
 
 
 def _loaded(model: str, load: Any, **arguments: Any) -> Any:
@@ -82,7 +108,8 @@ def _loaded(model: str, load: Any, **arguments: Any) -> Any:
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
-        return load(model, **arguments)
+        with quiet_hub():
+            return load(model, **arguments)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         reason = one_line(error).split(". ")[0]
         raise UserError(

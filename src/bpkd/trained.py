@@ -1,0 +1,93 @@
+"""What a run trained: the student and its classes, kept in the run's folder and loaded again."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from bpkd.building import build_network
+from bpkd.errors import UserError
+from bpkd.files import load_into, load_tensors, read_tensors, replacing
+from bpkd.recipe import Network, load_recipe
+
+
+def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
+    """The network that a run trained, ready to use.
+
+    Args:
+        run: the run's folder.
+        checkpoint: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
+
+    Returns:
+        The network in evaluation mode, with ``classes`` and ``palette``.
+
+    Raises:
+        UserError: no such run, or no such checkpoint in it.
+    """
+    folder = Path(run)
+    if not (folder / "recipe.yaml").is_file():
+        raise UserError(f"{run}: no run here (no recipe.yaml); give the folder of a run")
+    recipe = load_recipe(folder / "recipe.yaml")
+    classes, palette = read_classes(folder)
+    if (folder / "student.yaml").is_file():
+        described = yaml.safe_load((folder / "student.yaml").read_text())
+        recipe.student = Network.model_validate(described)
+    elif recipe.student.accepts("weights"):
+        # The backbone's own weights are in the checkpoint: their file need not be there any more.
+        recipe.student.__pydantic_extra__["weights"] = None  # type: ignore[index]
+    recipe.student.checkpoint = None
+    file = _weights(folder, checkpoint)
+    network = build_network(recipe.student, len(classes), str(run))
+    if checkpoint == "student":
+        load_tensors(network, file)
+    else:
+        prefix = "student."
+        tensors = read_tensors(file)
+        load_into(
+            network, {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}, file
+        )
+    network.classes, network.palette = classes, palette  # type: ignore[assignment]
+    return network.eval()
+
+
+def _weights(folder: Path, checkpoint: str) -> Path:
+    """The file of a checkpoint by its name."""
+    files = {"student": "student.safetensors", "best": "best.ckpt", "last": "last.ckpt"}
+    held = [name for name, file in files.items() if (folder / file).is_file()]
+    if checkpoint not in held:
+        known = f"it has {', '.join(held)}" if held else "nothing is trained yet"
+        raise UserError(f"{folder} has no checkpoint {checkpoint!r}; {known}")
+    return folder / files[checkpoint]
+
+
+def write_student(folder: Path, student: nn.Module) -> None:
+    """Keep how to build a student whose recipe names something to download or a file.
+
+    Such a network has ``rebuild``: an entry of a recipe that needs neither.
+    """
+    if (entry := getattr(student, "rebuild", None)) is not None:
+        with replacing(folder / "student.yaml") as file:
+            file.write_text(yaml.safe_dump(entry, sort_keys=False))
+
+
+def write_classes(folder: Path, data: Any) -> None:
+    """Classes and colours of a data set as ``classes.csv``, which the folder data set reads too."""
+    with replacing(folder / "classes.csv") as file, file.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["name", "r", "g", "b"])
+        writer.writerows([name, *rgb] for name, rgb in zip(data.classes, data.palette, strict=True))
+
+
+def read_classes(folder: Path) -> tuple[list[str], list[tuple[int, int, int]]]:
+    """What :func:`write_classes` wrote."""
+    file = folder / "classes.csv"
+    if not file.is_file():
+        raise UserError(f"{folder}: no run here (no classes.csv); give the folder of a run")
+    with file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    names = [row["name"] for row in rows]
+    return names, [(int(row["r"]), int(row["g"]), int(row["b"])) for row in rows]
