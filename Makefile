@@ -33,6 +33,8 @@ format: install
 
 bench: install
 	$(BIN)/python -m benchmarks.boundary
+	$(BIN)/python -m benchmarks.methods
+	$(BIN)/python -m benchmarks.data
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
