@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bpkd.building import build_inference
 from bpkd.inference import averaged, predict, slide, whole
 from bpkd.networks.base import SegOutput
-from bpkd.recipe import Evaluation
+from bpkd.sections import Evaluation
 
 
 class PixelWise(nn.Module):

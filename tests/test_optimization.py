@@ -12,7 +12,8 @@ from bpkd.distiller import Distiller
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
 from bpkd.optimization import optimization, poly
-from bpkd.recipe import Recipe, Schedule
+from bpkd.recipe import Recipe
+from bpkd.sections import Schedule
 
 
 class Student(nn.Module):

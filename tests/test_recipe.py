@@ -13,7 +13,8 @@ from torch import nn
 from bpkd.cli import HELP
 from bpkd.errors import UserError
 from bpkd.messages import one_line
-from bpkd.recipe import Network, dump, load_recipe
+from bpkd.recipe import dump, load_recipe
+from bpkd.sections import Network
 
 TINY = """
 data: {use: bpkd.datasets.scenes.Scenes, size: [32, 48], count: 3}

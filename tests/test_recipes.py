@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bpkd.components import resolve
-from bpkd.recipe import Network, load_recipe
+from bpkd.recipe import load_recipe
 from bpkd.recipe_files import RECIPES, read, shipped_recipes
-from bpkd.report.paper import DATA, METHODS
+from bpkd.report.paper_numbers import DATA, METHODS
+from bpkd.sections import Network
 
 PAIRS = {
     "pspnet": ("pspnet_r18", "pspnet_r101"),

@@ -76,7 +76,7 @@ def run_row(root: Path, out: Path, pair: str, method: str, iterations: int, crop
 
 
 def filled(out: Path) -> set[tuple[str, str]]:
-    lines = table(out / "table2", ["cityscapes"])
+    lines = table(out / "table2", {}, ["cityscapes"])
     return {(line.pair, line.method) for line in lines if len(line.ours.get("mIoU", [])) == 1}
 
 
@@ -98,7 +98,7 @@ def test_a_row_of_the_other_data_sets(
     if row == "isanet/cwd":
         changes += ["teacher.use=bpkd.networks.isanet_r18", "teacher.checkpoint=null"]
     train(f"80k/{data}/{row}", *changes, progress=False)
-    (line,) = (line for line in table(tmp_path, [data]) if line.ours)
+    (line,) = (line for line in table(tmp_path, {}, [data]) if line.ours)
     assert f"{line.pair}/{line.method}" == row and list(line.runs.values()) == [2]
 
 

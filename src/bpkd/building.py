@@ -16,7 +16,8 @@ from bpkd.inference import Inference, averaged, slide, whole
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
 from bpkd.networks.weights import load_weights
-from bpkd.recipe import Evaluation, Loss, Network, Recipe
+from bpkd.recipe import Recipe
+from bpkd.sections import Evaluation, Loss, Network
 from bpkd.weighted import Weighted
 
 

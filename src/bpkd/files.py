@@ -25,7 +25,11 @@ def read_checkpoint(path: str | Path) -> Any:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file of weights; give the path of an existing file")
+        # OpenMMLab ends its files' names with the beginning of their hash.
+        published = re.search(r"[-_][0-9a-f]{8}\.pth$", path.name)
+        where = "; docs/tables.md says where to get it, WEIGHTS names the folder it goes into"
+        hint = where if published else "; give the path of an existing file"
+        raise UserError(f"{path}: no such file of weights{hint}")
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)

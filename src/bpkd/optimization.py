@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from bpkd.recipe import Recipe, Schedule
+from bpkd.recipe import Recipe
+from bpkd.sections import Schedule
 
 
 def poly(schedule: Schedule, max_iters: int, lr: float) -> Callable[[int], float]:

@@ -9,7 +9,8 @@ from torch import nn
 from bpkd.building import build_network
 from bpkd.errors import UserError
 from bpkd.networks.class_map import ClassMapped, groups
-from bpkd.recipe import Recipe, Teacher
+from bpkd.recipe import Recipe
+from bpkd.sections import Teacher
 from bpkd.trained import load, read_classes
 
 

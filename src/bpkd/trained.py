@@ -12,7 +12,8 @@ from torch import nn
 from bpkd.building import build_network
 from bpkd.errors import UserError
 from bpkd.files import load_into, load_tensors, read_tensors, replacing
-from bpkd.recipe import Network, load_recipe
+from bpkd.recipe import load_recipe
+from bpkd.sections import Network
 
 
 def load(run: str | Path, checkpoint: str = "student") -> nn.Module:

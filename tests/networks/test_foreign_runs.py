@@ -19,7 +19,8 @@ from bpkd.networks.checkpoints import to_openmmlab
 from bpkd.networks.class_map import ClassMapped
 from bpkd.networks.foreign import from_transformers
 from bpkd.optimization import optimization
-from bpkd.recipe import Network, load_recipe
+from bpkd.recipe import load_recipe
+from bpkd.sections import Network
 from bpkd.teachers import build_teacher, from_run
 
 pytest.importorskip("transformers")

@@ -10,6 +10,9 @@ import pytest
 from bpkd import UserError, evaluate, train
 from bpkd.report.paper import Line, finished_runs, table
 from bpkd.report.paper_layout import by_class, pairs_and_methods
+from bpkd.report.paper_numbers import LIST, read_numbers
+
+PUBLISHED = read_numbers(LIST)[1]
 
 RECIPE = """
 max_iters: 0
@@ -39,7 +42,7 @@ def row(lines: list[Line], method: str) -> Line:
 
 
 def test_published_numbers_alone() -> None:
-    lines = table(None)
+    lines = table(None, PUBLISHED)
     assert len(lines) == 3 * 4 * 8
     assert all(line.published and not line.ours for line in lines)
     # Two numbers of the list, from its two ends.
@@ -49,7 +52,7 @@ def test_published_numbers_alone() -> None:
 
 
 def test_runs_fill_their_rows_and_the_others_stay_open(runs: Path) -> None:
-    lines = table(runs, ["cityscapes"])
+    lines = table(runs, PUBLISHED, ["cityscapes"])
     pair = runs / "cityscapes" / "pspnet"
     both = [100 * evaluate(pair / f"plain-{seed}")["mIoU"] for seed in (0, 1)]
     assert row(lines, "plain").ours["mIoU"] == both
@@ -106,8 +109,8 @@ def test_class_by_class(runs: Path) -> None:
     ("call", "message"),
     [
         (lambda runs: pairs_and_methods("7", runs, []), "'7' is no table of the paper"),
-        (lambda runs: table(runs / "nowhere"), "is no folder"),
-        (lambda runs: table(runs, ["citycapes"]), "did you mean 'cityscapes'"),
+        (lambda runs: table(runs / "nowhere", {}), "is no folder"),
+        (lambda runs: table(runs, {}, ["citycapes"]), "did you mean 'cityscapes'"),
         (lambda runs: by_class(runs, "ade20k", "pspnet", 3), "no finished run"),
         (lambda runs: by_class(runs, "cityscapes", "pspnet", 4), "width 4; it has 1, 3, 5"),
         (lambda runs: by_class(None, "cityscapes", "pspnet", 3), "give --runs"),

@@ -44,6 +44,10 @@ def table(
         str, typer.Option(help="For table 3: pspnet, hrnet, deeplabv3plus or isanet.")
     ] = "pspnet",
     width: Annotated[int, typer.Option(help="For table 3: of the trimap, in pixels.")] = 3,
+    published: Annotated[
+        Path | None,
+        typer.Option(help="A CSV of other published numbers: data,pair,method,mIoU,mAcc."),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write it as CSV.")] = None,
 ) -> None:
@@ -55,12 +59,15 @@ def table(
         bpkd train table2/cityscapes/pspnet/bpkd data.root=data/cityscapes
         bpkd table 2 --runs runs/table2 --data cityscapes
     """
+    from bpkd.errors import UserError
     from bpkd.report.paper_layout import Grid, by_class, pairs_and_methods
 
     if number == "3":
+        if published is not None:
+            raise UserError("--published is for the tables 2 and 80k; table 3 shows runs alone")
         grids: list[Grid] = [by_class(runs, (data or ["cityscapes"])[0], pair, width, bar)]
     else:
-        grids = pairs_and_methods(number, runs, data or [], bar)
+        grids = pairs_and_methods(number, runs, data or [], published, bar)
     for grid in grids:
         if markdown:
             print(grid.markdown())

@@ -9,9 +9,10 @@ from typing import Any
 from bpkd.building import build_data, build_inference
 from bpkd.errors import UserError
 from bpkd.evaluation import evaluate
-from bpkd.recipe import Network, Recipe, load_recipe
+from bpkd.recipe import Recipe, load_recipe
 from bpkd.report.figure import comparison
 from bpkd.report.table import Row
+from bpkd.sections import Network
 from bpkd.trained import load, read_classes
 
 

@@ -16,8 +16,9 @@ from bpkd.building import build_data, build_network
 from bpkd.components import resolve
 from bpkd.errors import UserError
 from bpkd.messages import suggestion
-from bpkd.recipe import Network, Teacher, load_recipe
+from bpkd.recipe import load_recipe
 from bpkd.recipe_files import change, shipped_recipes
+from bpkd.sections import Network, Teacher
 from bpkd.trained import load, read_classes
 
 #: What libraries call the argument that loads, or downloads, trained weights.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,26 +14,10 @@ from bpkd.evaluation import evaluate
 from bpkd.messages import suggestion
 from bpkd.metrics.measures import Scores
 from bpkd.recipe import load_recipe
+from bpkd.report.paper_numbers import DATA, MEASURES, METHODS, Numbers, networks
 
-PUBLISHED = Path(__file__).parent / "published"
 #: Tables of pairs and methods, and the iterations of each.
 SCHEDULES = {"2": 40_000, "80k": 80_000}
-DATA = {"cityscapes": "Cityscapes", "ade20k": "ADE20K", "pascal_context": "Pascal Context"}
-METHODS = {
-    "teacher": "T: {teacher}",
-    "plain": "S: {student}",
-    "skds": "SKDS",
-    "ifvd": "IFVD",
-    "cirkd": "CIRKD",
-    "cwd": "CWD",
-    "bpkd": "BPKD",
-    "bpkd_published": "BPKD, published settings",
-}
-SOURCE = (
-    "published: the authors' list of models (README of github.com/AkideLiu/BPKD, July 2023), "
-    "80k iterations, per cent; published numbers at 40k are not in the package. M, G: millions of "
-    "parameters, thousand millions of multiply-adds. Δ: ours minus published."
-)
 
 
 @dataclass
@@ -81,13 +64,17 @@ class Line:
 
 
 def table(
-    runs: Path | None, data: Iterable[str] = (), progress: Callable[[Any], Any] = iter
+    runs: Path | None,
+    published: Numbers,
+    data: Iterable[str] = (),
+    progress: Callable[[Any], Any] = iter,
 ) -> list[Line]:
     """The rows of a table of pairs and methods.
 
     Args:
         runs: folder that holds runs as DATA/PAIR/METHOD, or DATA/PAIR/METHOD-SEED for several
             seeds; None for the published numbers alone.
+        published: what stands beside them, see :func:`bpkd.report.paper_numbers.read_numbers`.
         data: which data sets, all where none is named.
         progress: wraps each run's evaluation, e.g. to draw a bar.
 
@@ -99,12 +86,12 @@ def table(
             raise UserError(f"{name!r} is no data set of the paper; {suggestion(name, DATA)}")
     if runs is not None and not runs.is_dir():
         raise UserError(f"{runs} is no folder; give the folder that holds DATA/PAIR/METHOD")
-    lines = _lines(list(data) or list(DATA))
+    lines = _lines(list(data) or list(DATA), published)
     for line in lines if runs is not None else []:
         for run in finished_runs(runs, line.data, line.pair, line.method):  # type: ignore[arg-type]
             scores = evaluate(run, progress=progress)
             line.runs[run] = load_recipe(run / "recipe.yaml").max_iters
-            for measure in ("mIoU", "mAcc"):
+            for measure in MEASURES:
                 line.ours.setdefault(measure, []).append(100 * float(scores[measure]))
     return lines
 
@@ -163,26 +150,18 @@ def finished_runs(runs: Path, data: str, pair: str, method: str) -> Iterator[Pat
             yield folder
 
 
-def _lines(names: list[str]) -> list[Line]:
+def _lines(names: list[str], published: Numbers) -> list[Line]:
     """Every row with its published numbers."""
-    numbers = {(r["data"], r["pair"], r["method"]): r for r in _read("80k.csv")}
-    networks = {(row["pair"], row["role"]): row for row in _read("networks.csv")}
+    sizes = networks()
     lines = []
     for data in names:
-        for pair in dict.fromkeys(pair for pair, _ in networks):
-            titles = {role: networks[pair, role]["title"] for role in ("teacher", "student")}
+        for pair in dict.fromkeys(pair for pair, _ in sizes):
+            titles = {role: sizes[pair, role]["title"] for role in ("teacher", "student")}
             for method, title in METHODS.items():
-                size = networks[pair, "teacher" if method == "teacher" else "student"]
+                size = sizes[pair, "teacher" if method == "teacher" else "student"]
                 # Our settings and the published ones stand beside the same published number.
-                row = numbers[data, pair, method.removesuffix("_published")]
-                published = {measure: float(row[measure]) for measure in ("mIoU", "mAcc")}
+                same = published.get((data, pair, method.removesuffix("_published")), {})
+                numbers = published.get((data, pair, method), same)
                 cost = float(size["parameters"]), float(size["multiply_adds"])
-                lines.append(Line(data, pair, method, title.format(**titles), *cost, published))
+                lines.append(Line(data, pair, method, title.format(**titles), *cost, numbers))
     return lines
-
-
-def _read(name: str) -> list[dict[str, str]]:
-    """A file of published numbers; its first line names the source."""
-    with (PUBLISHED / name).open(newline="", encoding="utf-8") as stream:
-        next(stream)
-        return list(csv.DictReader(stream))

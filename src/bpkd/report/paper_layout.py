@@ -17,9 +17,10 @@ from rich.text import Text
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.messages import suggestion
-from bpkd.report import paper
+from bpkd.report import paper, paper_numbers
 from bpkd.trained import read_classes
 
+NOTE = "M, G: millions of parameters, thousand millions of multiply-adds. Δ: ours minus published."
 HEADER = ("", "M", "G", "mIoU", "ours", "Δ", "mAcc", "ours", "Δ")
 
 
@@ -72,26 +73,41 @@ class Grid:
 
 
 def pairs_and_methods(
-    number: str, runs: Path | None, data: Sequence[str], progress: Callable[[Any], Any] = iter
+    number: str,
+    runs: Path | None,
+    data: Sequence[str],
+    published: Path | None = None,
+    progress: Callable[[Any], Any] = iter,
 ) -> list[Grid]:
     """Table 2, or the one at 80k: a grid a data set.
 
+    Args:
+        number: ``2`` or ``80k``.
+        runs: the folder of runs, or None.
+        data: which data sets; all where none is named.
+        published: a CSV file of published numbers; None for those in the package.
+        progress: wraps each run's evaluation, e.g. to draw a bar.
+
     Raises:
-        UserError: no such table, folder or data set.
+        UserError: no such table, folder or data set, or a file that is no list of numbers.
     """
     if number not in paper.SCHEDULES:
         known = suggestion(number, [*paper.SCHEDULES, "3"])
         raise UserError(f"{number!r} is no table of the paper that is known here; {known}")
     max_iters = paper.SCHEDULES[number]
-    lines = paper.table(runs, data, progress)
+    source, numbers = paper_numbers.read_numbers(published or paper_numbers.LIST)
+    note = f"published: {source or published}. {NOTE}"
+    if number == "2" and published is None:
+        note += " The paper's numbers at 40k are not in the package: see --published."
+    lines = paper.table(runs, numbers, data, progress)
     warnings = paper.warnings(lines, runs, max_iters) if runs is not None else []
     grids = []
     for name in dict.fromkeys(line.data for line in lines):
         own = [line for line in lines if line.data == name]
         last = {index for index, line in enumerate(own) if line.method == "bpkd_published"}
-        title = f"{paper.DATA[name]}: ours at {max_iters // 1000}k iterations"
+        title = f"{paper_numbers.DATA[name]}: ours at {max_iters // 1000}k iterations"
         rows = [_row(line) for line in own]
-        grids.append(Grid(title, HEADER, rows, last, paper.SOURCE, [_record(o) for o in own]))
+        grids.append(Grid(title, HEADER, rows, last, note, [_record(o) for o in own]))
     grids[-1].warnings = warnings
     return grids
 
@@ -103,7 +119,7 @@ def _row(line: paper.Line) -> list[str]:
 
 def _record(line: paper.Line) -> dict[str, Any]:
     record: dict[str, Any] = {"data": line.data, "pair": line.pair, "method": line.method}
-    for measure in ("mIoU", "mAcc"):
+    for measure in paper_numbers.MEASURES:
         ours = line.ours.get(measure, [])
         record[f"{measure}_published"] = line.published.get(measure, "")
         record[f"{measure}_ours"] = mean(ours) if ours else ""

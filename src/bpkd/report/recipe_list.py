@@ -51,12 +51,17 @@ def listing(words: Sequence[str]) -> Table:
 
 
 def _summary(recipe: DictConfig) -> list[str]:
-    def target(section: object) -> str:
+    def target(section: object, parts: int = 1) -> str:
         if isinstance(section, DictConfig):
-            return str(section.get("use", "-")).rpartition(".")[2]
+            return ".".join(str(section.get("use", "-")).split(".")[-parts:])
         return str(section or "-")
 
-    losses = [target(loss) for loss in (recipe.get("losses") or {}).values() if loss is not None]
+    # A class says what it is; a function is one setting of its module's method.
+    losses = [
+        target(loss, parts=2 if target(loss).islower() else 1)
+        for loss in (recipe.get("losses") or {}).values()
+        if loss is not None
+    ]
     iterations = OmegaConf.select(recipe, "max_iters", default=40_000)
     sections = [target(recipe.get(key)) for key in ("data", "student", "teacher")]
     return [*sections, ", ".join(losses) or "-", f"{iterations:,}"]

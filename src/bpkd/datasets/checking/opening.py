@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bpkd.errors import UserError
 from bpkd.messages import finding
-from bpkd.recipe import Augment, Data, load_recipe
+from bpkd.recipe import load_recipe
 from bpkd.recipe_files import change
+from bpkd.sections import Augment, Data
 
 FOLDER = "bpkd.datasets.folder.Folder"
 
