@@ -16,7 +16,7 @@ import pytest
 import yaml
 from torch import nn
 
-from bpkd.components import resolve
+from bpkd.dotted import resolve
 from bpkd.recipe import load_recipe
 from bpkd.recipe_files import shipped_recipes
 from tests.commands import done

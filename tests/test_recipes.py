@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bpkd.components import resolve
+from bpkd.dotted import resolve
 from bpkd.recipe import load_recipe
 from bpkd.recipe_files import RECIPES, read, shipped_recipes
 from bpkd.report.paper_numbers import DATA, METHODS

@@ -55,7 +55,7 @@ class Augment(Section):
     @classmethod
     def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
         if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f"expected [least, greatest], both above 0, got {list(scale)}")
+            raise ValueError(f"expected [least, greatest], both above 0; it is {list(scale)}")
         return scale
 
 

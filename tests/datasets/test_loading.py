@@ -134,6 +134,12 @@ def test_evaluation_sees_every_image_once(world_size: int, batch_size: int) -> N
     assert seen == Counter(range(10))
 
 
+def test_no_more_workers_than_cores(recwarn: pytest.WarningsRecorder) -> None:
+    """PyTorch warns of more; a recipe is written for a larger machine."""
+    assert len(list(eval_loader(Numbers(2), workers=1000))) == 2
+    assert not list(recwarn)
+
+
 def test_evaluation_keeps_the_order_with_workers() -> None:
     found = [float(images[0, 0, 0, 0]) for images, _ in eval_loader(Numbers(5), workers=2)]
     assert found == pytest.approx([i / 255 for i in range(5)])

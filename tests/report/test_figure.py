@@ -96,6 +96,16 @@ def test_comparison_writes_a_picture(tmp_path: Path, ending: str) -> None:
         assert (np.abs(pixels - colour).sum(axis=-1) == 0).sum() > 100, colour
 
 
+def test_many_networks_stand_below_each_other(tmp_path: Path) -> None:
+    sizes = {}
+    for count in (7, 12):  # beside image and labels: one band of nine, and two
+        networks = {str(number): Constant(number % 2) for number in range(count)}
+        comparison(networks, Halves(), tmp_path / "a.png")
+        with Image.open(tmp_path / "a.png") as picture:
+            sizes[count] = picture.size
+    assert sizes[12] == (sizes[7][0], 2 * sizes[7][1])
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     networks = {"a": Constant(0)}
     for index in (-1, 3):

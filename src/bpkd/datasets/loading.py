@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from bpkd.datasets.parallel import cores
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 
@@ -96,7 +97,7 @@ def train_loader(
         batch_size: samples a process and iteration.
         iterations: length of the whole run.
         start: first iteration, above 0 in a run that is resumed.
-        workers: processes that read; 0 reads in this one.
+        workers: processes that read, at most one a core; 0 reads in this one.
         rank: number of this training process.
         world_size: number of training processes.
 
@@ -138,7 +139,7 @@ def eval_loader(
     Args:
         dataset: pairs of image and labels.
         batch_size: samples in a batch; above 1 the images must have one size.
-        workers: processes that read; 0 reads in this one.
+        workers: processes that read, at most one a core; 0 reads in this one.
         rank: number of this process.
         world_size: number of processes.
 
@@ -212,6 +213,8 @@ class _Loader(DataLoader[Any]):
 
 
 def _loader(dataset: Dataset[Pair], workers: int, **which: Any) -> DataLoader[Pair]:
+    # A recipe names what a machine with a GPU wants; the batches are the same with any number.
+    workers = min(workers, cores())
     return _Loader(
         _Batched(dataset),
         num_workers=workers,

@@ -13,6 +13,14 @@ Result = TypeVar("Result")
 Progress = Callable[[Any], Any]
 
 
+def cores() -> int:
+    """The processor cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows do not say
+        return os.cpu_count() or 1
+
+
 def each(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -35,7 +43,7 @@ def each(
     [2, 3]
     """
     if workers is None:
-        workers = min(8, os.cpu_count() or 1)
+        workers = min(8, cores())
     loader: DataLoader[Any] = DataLoader(
         _Results(function, items),
         batch_size=None,

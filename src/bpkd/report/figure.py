@@ -21,6 +21,8 @@ from bpkd.files import replacing
 from bpkd.inference import Inference, predict, whole
 
 Picture = NDArray[np.uint8]
+#: So many pictures side by side fit a page.
+_COLUMNS = 9
 
 
 def colourise(labels: Tensor, palette: Sequence[tuple[int, int, int]]) -> Picture:
@@ -121,29 +123,33 @@ def _draw(
     palette: Sequence[tuple[int, int, int]],
     ignore_index: int,
 ) -> Figure:
+    """Image, labels and networks in columns; what has no room beside them goes below."""
     height, width = image.shape[1:]
-    columns = len(maps) + 1
-    ratio = height / width
+    photo, truth = image.permute(1, 2, 0).numpy(), maps["labels"]
+    columns = min(len(maps) + 1, _COLUMNS)
+    bands = -(-(len(maps) + 1) // columns)
     tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    figure = Figure(figsize=(2.4 * columns, 2.4 * 3 * ratio + 0.35), layout=tight)
-    axes = figure.subplots(3, columns, squeeze=False)
-    photo = image.permute(1, 2, 0).numpy()
+    size = 2.4 * columns, (2.4 * 3 * height / width + 0.35) * bands
+    figure = Figure(figsize=size, layout=tight)
+    axes = figure.subplots(3 * bands, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
     axes[0, 0].imshow(photo)
     axes[1, 0].imshow(photo[window], interpolation="nearest")
     axes[0, 0].set_title("image", fontsize=10)
-    truth = maps["labels"]
-    for column, (name, classes) in enumerate(maps.items(), start=1):
+    _frame(axes[0, 0], window)
+    for place, (name, classes) in enumerate(maps.items(), start=1):
+        band, column = divmod(place, columns)
+        top, middle, bottom = axes[3 * band : 3 * band + 3, column]
         shown = classes.where(truth != ignore_index, ignore_index)
-        axes[0, column].imshow(overlay(image, shown, palette))
-        axes[1, column].imshow(colourise(shown, palette)[window], interpolation="nearest")
-        axes[0, column].set_title(name, fontsize=10)
+        top.imshow(overlay(image, shown, palette))
+        middle.imshow(colourise(shown, palette)[window], interpolation="nearest")
+        top.set_title(name, fontsize=10)
         if name != "labels":
             wrong = ((classes != truth) & (truth != ignore_index))[window]
-            axes[2, column].imshow(_red(photo[window], wrong.numpy()), interpolation="nearest")
-    for axis in axes.flat:
-        axis.set_axis_off()
-    _frame(axes[0, 0], window)
-    axes[2, 1].text(0.98, 0.5, "wrong:", ha="right", va="center", transform=axes[2, 1].transAxes)
+            bottom.imshow(_red(photo[window], wrong.numpy()), interpolation="nearest")
+    labels = axes[2, 1]
+    labels.text(0.98, 0.5, "wrong:", ha="right", va="center", transform=labels.transAxes)
     return figure
 
 

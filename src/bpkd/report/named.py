@@ -13,7 +13,7 @@ from torch import nn
 
 from bpkd import networks
 from bpkd.building import build_data, build_network
-from bpkd.components import resolve
+from bpkd.dotted import resolve
 from bpkd.errors import UserError
 from bpkd.messages import suggestion
 from bpkd.recipe import load_recipe

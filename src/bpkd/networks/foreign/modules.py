@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from bpkd.components import Component, resolve
+from bpkd.components import Component
+from bpkd.dotted import resolve
 from bpkd.errors import UserError
 from bpkd.messages import one_line, raised
 from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
