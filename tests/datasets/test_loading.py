@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bpkd.datasets.loading import Draws, eval_loader, train_loader
+from bpkd.datasets.draws import Draws
+from bpkd.datasets.loading import eval_loader, train_loader
 from bpkd.datasets.transforms import training_transform
 from bpkd.errors import UserError
 

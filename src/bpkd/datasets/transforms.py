@@ -2,9 +2,8 @@
 
 Order and ranges are those of MMSegmentation's published recipes. Every random number comes from
 torch's global generator. Normalisation is the networks' own affair. What differs from there, each
-time by less than a grey level or a pixel: colours are floats, neither rounded nor cut off to 8 bits
-between the steps, and hues turn by any angle instead of by whole steps of 2 degrees; the window is
-cut in whole pixels of the original; a label is taken from the middle of what it stands for.
+time by less than a pixel: the window is cut in whole pixels of the original; a label is taken from
+the middle of what it stands for.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from bpkd.datasets.photometric import photometric_distortion, uniform
 from bpkd.errors import UserError
 
 # The ImageNet mean: a network that normalises by it sees zeros in the padding.
@@ -79,7 +79,7 @@ def training_transform(
         cat_max_ratio: a crop in which one class holds this share of the labelled pixels or more
             is drawn again, up to 10 times. 1 takes any crop.
         flip: probability of a horizontal flip.
-        photometric: whether colours are distorted, see :func:`photometric_distortion`.
+        photometric: whether colours are distorted, see :mod:`bpkd.datasets.photometric`.
         antialias: whether an image that shrinks is smoothed first; MMSegmentation does not.
         ignore_index: label of the pixels that belong to no class; fills labels smaller than the
             crop at the bottom and the right. There, the image is filled with the ImageNet mean:
@@ -139,7 +139,7 @@ class TrainingTransform:
 
     def __call__(self, image: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (3, H, W) and labels (H, W) -> float32 (3, h, w) and labels (h, w)."""
-        factor = _uniform(*self.scale)
+        factor = uniform(*self.scale)
         if self.base_size is not None:
             factor *= base_factor(labels.shape, self.base_size)
         (height, new_height), (width, new_width) = (
@@ -181,61 +181,6 @@ class TrainingTransform:
         return bool(counts.count_nonzero() > 1 and counts.max() < self.cat_max_ratio * counts.sum())
 
 
-def photometric_distortion(image: Tensor) -> Tensor:
-    """Random brightness, contrast, saturation and hue of a float image (3, H, W) in [0, 1].
-
-    Each comes with probability 1/2: brightness plus -32/255 to 32/255, contrast times 0.5 to 1.5,
-    saturation times 0.5 to 1.5, hue by -0.1 to 0.1 of the circle. Contrast is first changed or
-    last, as a coin falls. Ranges from Liu et al., *SSD* (ECCV 2016), as MMSegmentation has them.
-    torchvision's RandomPhotometricDistort shuffles the channels too, which these do not.
-
-    >>> grey = torch.full((3, 1, 1), 0.5)
-    >>> distorted = photometric_distortion(grey)
-    >>> bool((distorted == distorted[0]).all())  # grey stays grey
-    True
-    """
-    if _coin():
-        image = (image + _uniform(-32, 32) / 255).clamp(0, 1)
-    contrast_first = _coin()
-    if contrast_first:
-        image = _contrast(image)
-    saturation = _uniform(0.5, 1.5) if _coin() else 1.0
-    hue = _uniform(-0.1, 0.1) if _coin() else 0.0
-    if saturation != 1 or hue != 0:
-        image = adjust_hue_and_saturation(image, hue, saturation)
-    return image if contrast_first else _contrast(image)
-
-
-def adjust_hue_and_saturation(image: Tensor, hue: float, saturation: float) -> Tensor:
-    """Turns the hue and scales the saturation of the HSV colour space, in one pass.
-
-    Several times as fast as torchvision's adjust_hue, of the same result. From HSV to RGB, channel
-    n = 5, 3, 1 is V - C max(0, min(k, 4 - k, 1)), k = (n + 6H) mod 6, with the chroma C = V S.
-
-    Args:
-        image: floating-point (3, H, W) in [0, 1].
-        hue: shift, as a share of the colour circle.
-        saturation: factor; the saturation stops at 1.
-
-    >>> red = torch.tensor([1.0, 0.0, 0.0]).reshape(3, 1, 1)
-    >>> adjust_hue_and_saturation(red, hue=1 / 3, saturation=0.5).flatten()  # a pale green
-    tensor([0.5000, 1.0000, 0.5000])
-    """
-    red, green, blue = image
-    value = image.amax(0)
-    chroma = value - image.amin(0)
-    divisor = torch.where(chroma == 0, 1, chroma)  # grey has no hue: any will do
-    sector = torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor)
-    sector = torch.where(value == red, (green - blue) / divisor, sector) + 6 * hue
-    chroma = torch.minimum(chroma * saturation, value)
-    k = (sector + torch.tensor([5.0, 3.0, 1.0]).reshape(3, 1, 1)) % 6
-    return value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
-
-
-def _contrast(image: Tensor) -> Tensor:
-    return (image * _uniform(0.5, 1.5)).clamp(0, 1) if _coin() else image
-
-
 def _extent(length: int, crop: int, factor: float) -> tuple[int, int]:
     """Length of the window along one side, in original pixels, and what it is resized to."""
     window = max(1, round(crop / factor))
@@ -244,13 +189,5 @@ def _extent(length: int, crop: int, factor: float) -> tuple[int, int]:
     return length, min(crop, max(1, round(length * factor)))
 
 
-def _uniform(low: float, high: float) -> float:
-    return low + (high - low) * torch.rand(()).item()
-
-
 def _below(bound: int) -> int:
     return int(torch.randint(bound, ()))
-
-
-def _coin() -> bool:
-    return bool(torch.rand(()) < 0.5)
