@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from bpkd import train
+from bpkd import load, train
+from bpkd.building import build_student
+from bpkd.networks.checkpoints import to_openmmlab
+from bpkd.recipe import load_recipe
 from bpkd.report.paper import table
 
 PAIRS = ("pspnet", "hrnet", "deeplabv3plus", "isanet")
@@ -100,6 +104,20 @@ def test_a_row_of_the_other_data_sets(
     train(f"80k/{data}/{row}", *changes, progress=False)
     (line,) = (line for line in table(tmp_path, {}, [data]) if line.ours)
     assert f"{line.pair}/{line.method}" == row and list(line.runs.values()) == [2]
+
+
+def test_a_published_student_fills_its_row_without_any_other_file(
+    cityscapes: Path, tmp_path: Path
+) -> None:
+    name, file = "80k/cityscapes/hrnet/bpkd", tmp_path / "bpkd_80k_hrnet_student.pth"
+    changes = ["max_iters=0", "student.weights=null", f"data.root={cityscapes}"]
+    source = build_student(load_recipe(name, [*changes, "seed=1"]), num_classes=19)
+    torch.save({"meta": {}, "state_dict": to_openmmlab(source)}, file)
+    out = tmp_path / "cityscapes" / "hrnet" / "bpkd"
+    train(name, *changes, f"student.checkpoint={file}", f"run={out}", progress=False)
+    theirs = load(out).state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in source.state_dict().items())
+    assert [line.method for line in table(tmp_path, {}, ["cityscapes"]) if line.ours] == ["bpkd"]
 
 
 @pytest.mark.slow
