@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from bpkd.building import build_student
-from bpkd.files import write_tensors
 from bpkd.networks.cost import CONVENTION, parameters
 from bpkd.recipe import dump, load_recipe
 from bpkd.report.model import counted
+from bpkd.tensors import write_tensors
 from bpkd.trained import write_classes
 from tests.commands import done, refused
 from tests.networks.test_cost import TABLE

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from bpkd import evaluate, train
 from bpkd.datasets.loading import eval_loader
 from bpkd.evaluation import fingerprint, inference_parameters, measure
-from bpkd.files import read_tensors
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
+from bpkd.tensors import read_tensors
 from tests.runs import TINY
 
 

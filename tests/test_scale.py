@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from benchmarks import step, table2
 from bpkd import UserError
 from bpkd.datasets.scenes import Scenes
-from bpkd.files import read_tensors
 from bpkd.losses.cirkd_memory import CIRKDMemory
 from bpkd.losses.holistic import Holistic
 from bpkd.networks.base import SegOutput
 from bpkd.recipe import load_recipe
 from bpkd.recorder import Recorder
+from bpkd.tensors import read_tensors
 from bpkd.trainer import build_trainer
 from bpkd.training import effective_batch
 from tests.runs import rows, run

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from bpkd import UserError, evaluate, load
-from bpkd.files import read_tensors
 from bpkd.recipe import load_recipe
 from bpkd.recorder import Recorder, Stopped
+from bpkd.tensors import read_tensors
 from bpkd.training import build_distiller
 from tests.runs import killed, rows, run
 

@@ -14,7 +14,8 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from bpkd.distiller import Distiller
-from bpkd.files import replacing, write_tensors
+from bpkd.files import replacing
+from bpkd.tensors import write_tensors
 
 
 class Stopped(Exception):

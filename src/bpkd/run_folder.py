@@ -20,8 +20,9 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 import bpkd
 from bpkd.errors import UserError
-from bpkd.files import read_checkpoint, replacing
+from bpkd.files import replacing
 from bpkd.recipe import Recipe, dump, load_recipe
+from bpkd.tensors import read_checkpoint
 from bpkd.trained import write_classes
 
 

@@ -11,9 +11,10 @@ from torch import nn
 
 from bpkd.building import build_network
 from bpkd.errors import UserError
-from bpkd.files import load_into, load_tensors, read_tensors, replacing
+from bpkd.files import replacing
 from bpkd.recipe import load_recipe
 from bpkd.sections import Network
+from bpkd.tensors import load_into, load_tensors, read_tensors
 
 
 def load(run: str | Path, checkpoint: str = "student") -> nn.Module:

@@ -13,12 +13,12 @@ from bpkd.datasets.loading import eval_loader, train_loader
 from bpkd.datasets.transforms import training_transform
 from bpkd.distiller import Distiller
 from bpkd.errors import UserError
-from bpkd.files import write_tensors
 from bpkd.optimization import optimization
 from bpkd.recipe import Recipe, load_recipe
 from bpkd.recorder import Recorder, Stopped
 from bpkd.run_folder import begin, is_first, note, or_nothing, prepare
 from bpkd.teachers import build_teacher
+from bpkd.tensors import write_tensors
 from bpkd.trained import write_student
 from bpkd.trainer import build_trainer, quiet
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from bpkd import UserError, train
-from bpkd.files import read_tensors
 from bpkd.recipe import dump, load_recipe
 from bpkd.recorder import Recorder
+from bpkd.tensors import read_tensors
 from bpkd.weighted import Weighted
 from tests.runs import TINY, killed, rows, run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from bpkd.errors import UserError
-from bpkd.files import read_tensors
+from bpkd.tensors import read_tensors
 
 # What a classifier has on top of a backbone, in any of the three layouts.
 _TOPS = {"classifier", "fc", "head", "head_dist", "neck"}

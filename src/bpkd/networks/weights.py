@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from bpkd.files import load_into, read_tensors
 from bpkd.networks.base import SegNetwork
 from bpkd.networks.checkpoints import load_openmmlab
 from bpkd.networks.foreign.wrapper import ForeignNetwork
+from bpkd.tensors import load_into, read_tensors
 
 _OURS = "network."
 
