@@ -17,7 +17,7 @@ import pytest
 import safetensors.torch
 from PIL import Image
 
-from bpkd.trained import read_classes
+from bpkd.run_classes import read_classes
 from tests.commands import bpkd, done, refused
 
 TINY = """

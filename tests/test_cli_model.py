@@ -13,8 +13,8 @@ from bpkd.building import build_student
 from bpkd.networks.cost import CONVENTION, parameters
 from bpkd.recipe import dump, load_recipe
 from bpkd.report.model import counted
+from bpkd.run_classes import write_classes
 from bpkd.tensors import write_tensors
-from bpkd.trained import write_classes
 from tests.commands import done, refused
 from tests.networks.test_cost import TABLE
 

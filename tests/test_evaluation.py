@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bpkd import evaluate, train
+from bpkd import UserError, evaluate, train
 from bpkd.datasets.loading import eval_loader
+from bpkd.datasets.scenes import Scenes
 from bpkd.evaluation import fingerprint, inference_parameters, measure
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
@@ -106,3 +107,20 @@ def test_an_answer_is_reused_while_weights_and_settings_are_the_same(tmp_path: P
     assert len(measured) == 5
     stored = json.loads((run / "evaluation_val.json").read_text())
     assert stored["scores"].keys() == first.keys()
+
+
+class Unlabelled(Scenes):
+    """A test split whose labels are kept by its owners, as that of Cityscapes."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image, labels = super().__getitem__(index)
+        return image, torch.full_like(labels, 255)
+
+
+def test_a_split_without_labels_is_not_measured(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    run = train(tmp_path / "tiny.yaml", f"run={tmp_path / 'run'}", "max_iters=0", progress=False)
+    hidden = "data={use: tests.test_evaluation.Unlabelled, size: [32, 48], count: 2}"
+    with pytest.raises(UserError, match="no pixel of the split 'test' has a label"):
+        evaluate(run, hidden)
+    assert not (run / "evaluation_test.json").exists()

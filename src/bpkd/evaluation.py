@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from math import isnan
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -55,11 +56,8 @@ def evaluate(
     recipe = load_recipe(folder / "recipe.yaml", overrides)
     stored = folder / f"evaluation_{split}.json"
     asked = fingerprint(network, recipe.data.model_dump_json(), recipe.evaluation.model_dump_json())
-    if stored.is_file():
-        content = json.loads(stored.read_text())
-        if content["fingerprint"] == asked:
-            scores: Scores = content["scores"]
-            return scores
+    if (known := _kept(stored, asked)) is not None:
+        return known
     data = build_data(recipe, split)
     if len(data.classes) != len(network.classes):  # type: ignore[arg-type]
         raise UserError(f"{run} has other classes than its data set; was the data set changed?")
@@ -68,9 +66,24 @@ def evaluate(
     measures = build_measures(recipe.evaluation, data)
     inference = build_inference(recipe.evaluation)
     scores = measure(network.to(device), loader, measures, inference, progress)
+    if isnan(scores["mIoU"]):
+        raise UserError(
+            f"no pixel of the split {split!r} has a label, so nothing can be measured on it; take "
+            "another, e.g. data.test=val"
+        )
     with replacing(stored) as file:
         file.write_text(json.dumps({"fingerprint": asked, "scores": scores}, indent=1) + "\n")
     return scores
+
+
+def _kept(stored: Path, asked: str) -> Scores | None:
+    """The scores that a run's folder holds for the same question."""
+    try:
+        content = json.loads(stored.read_text())
+        scores: Scores = content["scores"]
+        return scores if content["fingerprint"] == asked else None
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or not whole: measure again
+        return None
 
 
 def measure(

@@ -22,8 +22,8 @@ import bpkd
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.recipe import Recipe, dump, load_recipe
+from bpkd.run_classes import write_classes
 from bpkd.tensors import read_checkpoint
-from bpkd.trained import write_classes
 
 
 def prepare(folder: Path, recipe: Recipe, resume: bool, overwrite: bool) -> int:

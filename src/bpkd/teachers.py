@@ -10,8 +10,9 @@ from bpkd.building import build_network
 from bpkd.errors import UserError
 from bpkd.networks.class_map import ClassMapped, groups
 from bpkd.recipe import Recipe
+from bpkd.run_classes import read_classes
 from bpkd.sections import Teacher
-from bpkd.trained import load, read_classes
+from bpkd.trained import load
 
 
 def build_teacher(recipe: Recipe, classes: list[str]) -> nn.Module | None:

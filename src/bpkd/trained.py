@@ -1,10 +1,8 @@
-"""What a run trained: the student and its classes, kept in the run's folder and loaded again."""
+"""What a run trained: the student, kept in the run's folder and loaded again."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
-from typing import Any
 
 import yaml
 from torch import nn
@@ -13,6 +11,7 @@ from bpkd.building import build_network
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.recipe import load_recipe
+from bpkd.run_classes import read_classes
 from bpkd.sections import Network
 from bpkd.tensors import load_into, load_tensors, read_tensors
 
@@ -74,22 +73,3 @@ def write_student(folder: Path, student: nn.Module) -> None:
     if (entry := getattr(student, "rebuild", None)) is not None:
         with replacing(folder / "student.yaml") as file:
             file.write_text(yaml.safe_dump(entry, sort_keys=False))
-
-
-def write_classes(folder: Path, data: Any) -> None:
-    """Classes and colours of a data set as ``classes.csv``, which the folder data set reads too."""
-    with replacing(folder / "classes.csv") as file, file.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["name", "r", "g", "b"])
-        writer.writerows([name, *rgb] for name, rgb in zip(data.classes, data.palette, strict=True))
-
-
-def read_classes(folder: Path) -> tuple[list[str], list[tuple[int, int, int]]]:
-    """What :func:`write_classes` wrote."""
-    file = folder / "classes.csv"
-    if not file.is_file():
-        raise UserError(f"{folder}: no run here (no classes.csv); give the folder of a run")
-    with file.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    names = [row["name"] for row in rows]
-    return names, [(int(row["r"]), int(row["g"]), int(row["b"])) for row in rows]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
+import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from bpkd import UserError, evaluate, train
-from bpkd.report.paper import Line, finished_runs, table
+from bpkd.report.paper import Line, table
 from bpkd.report.paper_layout import by_class, pairs_and_methods
 from bpkd.report.paper_numbers import LIST, read_numbers
+from bpkd.report.paper_runs import finished_runs
 
 PUBLISHED = read_numbers(LIST)[1]
 
@@ -73,11 +79,11 @@ def test_grids(runs: Path, tmp_path: Path) -> None:
     assert float(plain[5]) == pytest.approx(float(plain[4].split()[0]) - 74.23, abs=0.006)
     assert next(r for r in grid.rows if r[0] == "CWD")[4:6] == ["-", "-"]
     assert grid.markdown().count("\n| ") == 2 + 32
-    # These runs trained nothing, so none is of the table's length.
-    assert [w.rpartition("/")[2] for w in grid.warnings] == [
-        f"{name} has 0 iterations, and this table 40,000"
-        for name in ("plain-0", "plain-1", "bpkd", "bpkd_published")
-    ]
+    # These runs are not what the recipes ask for, and each says so.
+    assert len(grid.warnings) == 4 + 1
+    assert grid.warnings[0].startswith(f"{runs / 'cityscapes/pspnet/plain-0'} differs from its")
+    assert "max_iters 0 (40000)" in grid.warnings[0]
+    assert "cwd is not finished" in grid.warnings[-1]
     grid.write_csv(tmp_path / "t.csv", [grid])
     records = list(csv.DictReader((tmp_path / "t.csv").open()))
     assert records[1]["runs"] == "2" and records[1]["mIoU_published"] == "74.23"
@@ -86,13 +92,46 @@ def test_grids(runs: Path, tmp_path: Path) -> None:
 def test_a_folder_without_runs_says_where_it_looked(tmp_path: Path) -> None:
     grids = pairs_and_methods("80k", tmp_path, [])
     assert len(grids) == 3 and "ours at 80k" in grids[0].title
-    (warning,) = grids[-1].warnings
+    (warning,) = grids[0].warnings
     assert f"looked for in {tmp_path / 'cityscapes' / 'pspnet' / 'teacher'}" in warning
+
+
+def test_a_damaged_run_leaves_the_others_in_the_table(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "cityscapes", tmp_path / "cityscapes")
+    pair = tmp_path / "cityscapes" / "pspnet"
+    (pair / "plain-0" / "student.safetensors").write_bytes(b"")
+    (pair / "bpkd" / "evaluation_test.json").write_text('{"fing')  # is measured again
+    (pair / "cwd_seed1").mkdir()
+    (grid,) = pairs_and_methods("2", tmp_path, ["cityscapes"])
+    ours = {row[0]: row[4] for row in grid.rows[:8]}
+    assert "±" not in ours["S: PSPNet-R18"] and ours["S: PSPNet-R18"] != "-"
+    assert ours["BPKD"] != "-"
+    for found in (r"plain-0 is left out: .*safetensors", "cwd_seed1 is no row: expected METHOD"):
+        assert any(re.search(found, warning) for warning in grid.warnings), found
+    by_class_too = by_class(tmp_path, "cityscapes", "pspnet", 3)
+    assert any("plain-0 is left out" in warning for warning in by_class_too.warnings)
+
+
+def test_columns_that_do_not_fit_stand_below(runs: Path) -> None:
+    (grid,) = pairs_and_methods("2", runs, ["cityscapes"])
+    for width in (50, 60, 80, 200):
+        text = "\n".join(printed(part, width) for part in grid.terminal(width))
+        assert "…" not in text and "..." not in text
+        for cell in {cell for row in grid.rows for cell in row}:
+            assert cell in text
+    assert len(list(grid.terminal(200))) == 1
+
+
+def printed(table: Table, width: int) -> str:
+    console = Console(width=width, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
 
 
 def test_a_class_without_pixels_has_no_number(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = {"trimap_IoU@3": [float("nan")] + [0.5] * 9, "trimap_mIoU@3": 0.5}
-    monkeypatch.setattr("bpkd.report.paper.evaluate", lambda run, progress: scores)
+    monkeypatch.setattr("bpkd.report.paper.measured", lambda run, progress: scores)
     rows = by_class(runs, "cityscapes", "pspnet", 3).rows
     assert [row[1:] for row in (rows[0], rows[1])] == [["-"] * 3, ["50.0"] * 3]
 
@@ -112,6 +151,9 @@ def test_class_by_class(runs: Path) -> None:
         (lambda runs: table(runs / "nowhere", {}), "is no folder"),
         (lambda runs: table(runs, {}, ["citycapes"]), "did you mean 'cityscapes'"),
         (lambda runs: by_class(runs, "ade20k", "pspnet", 3), "no finished run"),
+        (lambda runs: by_class(runs, "ade", "pspnet", 3), "'ade' is no data set of the paper"),
+        (lambda runs: by_class(runs, "ade20k", "pspnt", 3), "did you mean 'pspnet'"),
+        (lambda runs: by_class(runs / "nowhere", "ade20k", "pspnet", 3), "is no folder"),
         (lambda runs: by_class(runs, "cityscapes", "pspnet", 4), "width 4; it has 1, 3, 5"),
         (lambda runs: by_class(None, "cityscapes", "pspnet", 3), "give --runs"),
     ],

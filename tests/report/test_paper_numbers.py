@@ -52,7 +52,8 @@ def test_a_file_without_a_comment_is_its_own_source(tmp_path: Path) -> None:
         ("ade20k,hrnt,cwd,1,2", "pair 'hrnt'; did you mean 'hrnet'"),
         ("ade,hrnet,cwd,1,2", "data 'ade'"),
         ("ade20k,hrnet,cwd,31.5%,2", "ade20k/hrnet/cwd: expected per cent, got 31.5%, 2"),
-        ("ade20k,hrnet,cwd,1,2\nade20k,hrnet,cwd,1,3", "twice"),
+        ("ade20k,hrnet,cwd,0.75,0.8", "ade20k/hrnet/cwd: expected per cent, got 0.75, 0.8"),
+        ("ade20k,hrnet,cwd,31,42\nade20k,hrnet,cwd,31,43", "twice"),
         ("", "no row"),
     ],
 )
@@ -72,4 +73,6 @@ def test_wrong_files(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path) -> None:
     words = ["table", "2", "--data", "ade20k", "--published", own(tmp_path)]
     assert "33.25" in done(*words)
-    assert "shows runs alone" in refused("table", "3", "--published", own(tmp_path))
+    assert "no use for --published" in refused("table", "3", "--published", own(tmp_path))
+    assert "no use for --pair" in refused("table", "2", "--pair", "hrnet")
+    assert "no use for --width" in refused("table", "80k", "--width", "5")

@@ -52,10 +52,11 @@ A *run* is the folder that training leaves behind, `runs/RECIPE`: weights, numbe
 Any key of a recipe can be changed on the command line: `max_iters=2000 optimizer.lr=0.005`.
 `base: other.yaml` in a recipe builds on another one.
 
-`bpkd recipes` lists the recipes that come along, `bpkd methods` what a student can learn by;
-`bpkd model` says what networks cost.
+`bpkd recipes` lists the recipes that come along, `bpkd recipe` prints one with every default,
+`bpkd methods` says what a student can learn by, `bpkd model` what networks cost.
 
-Exit codes: 0 done; 2 a mistake in what was given (one line says which); 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 something in the data is broken (a line each says what); 2 a mistake in what
+was given (one line says which); 130 stopped by Ctrl-C.
 """
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import app, bar, console
+from bpkd.cli.common import Overrides, app, bar, console
 
 
 @app.command()
@@ -26,9 +26,28 @@ def recipes(
     from bpkd.report.recipe_list import listing, overview
 
     if words:
-        console().print(listing(words))
+        page = console()
+        for part in listing(words, page.width):
+            page.print(part)
     else:
         print(overview())
+
+
+@app.command()
+def recipe(
+    source: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    overrides: Overrides = None,
+) -> None:
+    """Print a recipe as `bpkd train` reads it: joined with its bases, with every default.
+
+    What it prints is a recipe itself.
+
+        bpkd recipe table2/cityscapes/pspnet/bpkd seed=1
+        bpkd recipe student.yaml > whole.yaml
+    """
+    from bpkd.recipe import dump, load_recipe
+
+    print(dump(load_recipe(source, overrides or ())), end="")
 
 
 @app.command()
@@ -41,9 +60,12 @@ def table(
         list[str] | None, typer.Option(help="cityscapes, ade20k or pascal_context; repeatable.")
     ] = None,
     pair: Annotated[
-        str, typer.Option(help="For table 3: pspnet, hrnet, deeplabv3plus or isanet.")
-    ] = "pspnet",
-    width: Annotated[int, typer.Option(help="For table 3: of the trimap, in pixels.")] = 3,
+        str | None,
+        typer.Option(help="For table 3: pspnet (default), hrnet, deeplabv3plus or isanet."),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="For table 3: of the trimap, in pixels; default 3.")
+    ] = None,
     published: Annotated[
         Path | None,
         typer.Option(help="A CSV of other published numbers: data,pair,method,mIoU,mAcc."),
@@ -59,22 +81,33 @@ def table(
         bpkd train table2/cityscapes/pspnet/bpkd data.root=data/cityscapes
         bpkd table 2 --runs runs/table2 --data cityscapes
     """
-    from bpkd.errors import UserError
-    from bpkd.report.paper_layout import Grid, by_class, pairs_and_methods
+    from bpkd.report.paper_layout import by_class, pairs_and_methods
 
     if number == "3":
-        if published is not None:
-            raise UserError("--published is for the tables 2 and 80k; table 3 shows runs alone")
-        grids: list[Grid] = [by_class(runs, (data or ["cityscapes"])[0], pair, width, bar)]
+        _refuse(number, published=published)
+        names = data or ["cityscapes"]
+        grids = [by_class(runs, d, pair or "pspnet", width or 3, bar) for d in names]
     else:
+        _refuse(number, pair=pair, width=width)
         grids = pairs_and_methods(number, runs, data or [], published, bar)
+    page = console()
     for grid in grids:
         if markdown:
             print(grid.markdown())
-        else:
-            console().print(grid.terminal())
+            continue
+        for part in grid.terminal(page.width):
+            page.print(part)
     print(grids[0].note)
-    for warning in grids[-1].warnings:
+    for warning in (warning for grid in grids for warning in grid.warnings):
         typer.echo(f"bpkd: {warning}", err=True)
     if csv is not None:
         grids[0].write_csv(csv, grids)
+
+
+def _refuse(number: str, **options: object) -> None:
+    """Options that say nothing about a table are not passed over in silence."""
+    from bpkd.errors import UserError
+
+    for name, value in options.items():
+        if value is not None:
+            raise UserError(f"table {number} has no use for --{name}; leave it out")

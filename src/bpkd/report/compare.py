@@ -12,8 +12,9 @@ from bpkd.evaluation import evaluate
 from bpkd.recipe import Recipe, load_recipe
 from bpkd.report.figure import comparison
 from bpkd.report.table import Row
+from bpkd.run_classes import read_classes
 from bpkd.sections import Network
-from bpkd.trained import load, read_classes
+from bpkd.trained import load
 
 
 def compare(

@@ -18,8 +18,9 @@ from bpkd.errors import UserError
 from bpkd.messages import suggestion
 from bpkd.recipe import load_recipe
 from bpkd.recipe_files import change, shipped_recipes
+from bpkd.run_classes import read_classes
 from bpkd.sections import Network, Teacher
-from bpkd.trained import load, read_classes
+from bpkd.trained import load
 
 #: What libraries call the argument that loads, or downloads, trained weights.
 WEIGHTS = ("weights", "encoder_weights", "weights_backbone")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import bpkd
 from bpkd.errors import UserError
-from bpkd.evaluation import evaluate
 from bpkd.messages import suggestion
-from bpkd.metrics.measures import Scores
-from bpkd.recipe import load_recipe
 from bpkd.report.paper_numbers import DATA, MEASURES, METHODS, Numbers, networks
+from bpkd.report.paper_runs import differences, finished_runs
 
-#: Tables of pairs and methods, and the iterations of each.
-SCHEDULES = {"2": 40_000, "80k": 80_000}
+if TYPE_CHECKING:
+    from bpkd.metrics.measures import Scores
+
+#: Tables of pairs and methods -> the folder of their recipes.
+RECIPES = {"2": "table2", "80k": "80k"}
 
 
 @dataclass
@@ -31,7 +32,8 @@ class Line:
         multiply_adds: thousand millions, as published.
         published: measure -> per cent; empty where nothing was published.
         ours: measure -> per cent, one a run; empty where there is no run.
-        runs: their folders, and the iterations of each.
+        runs: their folders.
+        problems: why others fill nothing, and in what these differ from the row's recipe.
     """
 
     data: str
@@ -42,7 +44,8 @@ class Line:
     multiply_adds: float
     published: dict[str, float] = field(default_factory=dict)
     ours: dict[str, list[float]] = field(default_factory=dict)
-    runs: dict[Path, int] = field(default_factory=dict)
+    runs: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def cells(self, measure: str) -> tuple[str, str, str]:
         """Published, ours and the difference as text; a gap is ``-``.
@@ -68,6 +71,7 @@ def table(
     published: Numbers,
     data: Iterable[str] = (),
     progress: Callable[[Any], Any] = iter,
+    recipes: str = "table2",
 ) -> list[Line]:
     """The rows of a table of pairs and methods.
 
@@ -77,77 +81,85 @@ def table(
         published: what stands beside them, see :func:`bpkd.report.paper_numbers.read_numbers`.
         data: which data sets, all where none is named.
         progress: wraps each run's evaluation, e.g. to draw a bar.
+        recipes: the folder of the rows' recipes, which the runs are held against.
 
     Raises:
         UserError: no such folder or data set.
     """
-    for name in data:
-        if name not in DATA:
-            raise UserError(f"{name!r} is no data set of the paper; {suggestion(name, DATA)}")
-    if runs is not None and not runs.is_dir():
-        raise UserError(f"{runs} is no folder; give the folder that holds DATA/PAIR/METHOD")
+    check_names(data, DATA, "data set")
     lines = _lines(list(data) or list(DATA), published)
-    for line in lines if runs is not None else []:
-        for run in finished_runs(runs, line.data, line.pair, line.method):  # type: ignore[arg-type]
-            scores = evaluate(run, progress=progress)
-            line.runs[run] = load_recipe(run / "recipe.yaml").max_iters
-            for measure in MEASURES:
-                line.ours.setdefault(measure, []).append(100 * float(scores[measure]))
+    if runs is not None:
+        check_folder(runs)
+        for line in lines:
+            _fill(line, runs, recipes, progress)
     return lines
 
 
-def warnings(lines: Iterable[Line], runs: Path, max_iters: int) -> list[str]:
-    """What a reader of the table has to know: no runs at all, or runs of another length.
-
-    Args:
-        lines: rows, as :func:`table` fills them.
-        runs: the folder that they were looked for in.
-        max_iters: the table's iterations. A teacher trains for none: its file is taken as it is.
-
-    Example:
-        >>> line = Line("ade20k", "pspnet", "cwd", "CWD", 1, 1)
-        >>> warnings([line], Path("runs"), 40_000)[0]
-        'no finished run below runs: a row is looked for in runs/ade20k/pspnet/cwd'
-        >>> line.runs = {Path("runs/ade20k/pspnet/cwd"): 2}
-        >>> warnings([line], Path("runs"), 40_000)
-        ['runs/ade20k/pspnet/cwd has 2 iterations, and this table 40,000']
-    """
-    lines = list(lines)
-    if not any(line.runs for line in lines):
-        first = lines[0]
-        where = runs / first.data / first.pair / first.method
-        return [f"no finished run below {runs}: a row is looked for in {where}"]
-    return [
-        f"{run} has {count:,} iterations, and this table {max_iters:,}"
-        for line in lines
-        for run, count in line.runs.items()
-        if count not in ({0, max_iters} if line.method == "teacher" else {max_iters})
-    ]
+def _fill(line: Line, runs: Path, recipes: str, progress: Callable[[Any], Any]) -> None:
+    """Measure the runs of a row. One that cannot be measured leaves the others alone."""
+    for run in finished_runs(runs, line.data, line.pair, line.method):
+        try:
+            scores = measured(run, progress)
+            other = differences(run, f"{recipes}/{line.data}/{line.pair}/{line.method}")
+        except UserError as error:
+            line.problems.append(f"{run} is left out: {error}")
+            continue
+        line.runs.append(run)
+        for measure in MEASURES:
+            line.ours.setdefault(measure, []).append(100 * float(scores[measure]))
+        if other:
+            line.problems.append(f"{run} differs from its row's recipe: {other}")
 
 
 def trimap(
     runs: Path, data: str, pair: str, width: int, progress: Callable[[Any], Any] = iter
-) -> dict[str, list[Scores]]:
-    """Scores of the runs of one pair on one data set, by method, for the table class by class."""
+) -> tuple[dict[str, list[Scores]], list[str]]:
+    """Scores of the runs of one pair on one data set, by method, and which were left out.
+
+    Raises:
+        UserError: no such folder, data set or pair, or no run in it that can be measured.
+    """
+    check_names([data], DATA, "data set")
+    check_names([pair], dict.fromkeys(pair for pair, _ in networks()), "pair")
+    check_folder(runs)
     found: dict[str, list[Scores]] = {}
+    problems = []
     for method in METHODS:
         for run in finished_runs(runs, data, pair, method):
-            scores = evaluate(run, progress=progress)
+            try:
+                scores = measured(run, progress)
+            except UserError as error:
+                problems.append(f"{run} is left out: {error}")
+                continue
             if f"trimap_IoU@{width}" not in scores:
                 known = ", ".join(k.partition("@")[2] for k in scores if k.startswith("trimap_IoU"))
                 raise UserError(f"{run} was not measured at trimap width {width}; it has {known}")
             found.setdefault(method, []).append(scores)
     if not found:
-        raise UserError(f"no finished run in {runs}/{data}/{pair}; train e.g. table2/{data}/{pair}")
-    return found
+        why = problems[0] if problems else f"train e.g. table2/{data}/{pair}/bpkd"
+        raise UserError(f"no finished run in {runs}/{data}/{pair}: {why}")
+    return found, problems
 
 
-def finished_runs(runs: Path, data: str, pair: str, method: str) -> Iterator[Path]:
-    """The folders of one row's runs: METHOD, and METHOD-SEED."""
-    for folder in sorted((runs / data / pair).glob(f"{method}*")):
-        own = re.fullmatch(rf"{method}(-\d+)?", folder.name)
-        if own and (folder / "student.safetensors").is_file():
-            yield folder
+def measured(run: Path, progress: Callable[[Any], Any]) -> Scores:
+    """A run's scores, from its folder where they are there already."""
+    # Not imported above: that takes seconds, and published numbers alone do without.
+    scores: Scores = bpkd.evaluate(run, progress=progress)
+    return scores
+
+
+def check_folder(runs: Path) -> None:
+    """Refuse what is no folder of runs."""
+    if not runs.is_dir():
+        raise UserError(f"{runs} is no folder; give the folder that holds DATA/PAIR/METHOD")
+
+
+def check_names(names: Iterable[str], known: Iterable[str], kind: str) -> None:
+    """Refuse names that the paper's tables do not have."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise UserError(f"{name!r} is no {kind} of the paper; {suggestion(name, known)}")
 
 
 def _lines(names: list[str], published: Numbers) -> list[Line]:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.messages import suggestion
 from bpkd.report import paper, paper_numbers
-from bpkd.trained import read_classes
+from bpkd.report.columns import tables
+from bpkd.report.paper_runs import finished_runs, passed_over
+from bpkd.run_classes import read_classes
 
 NOTE = "M, G: millions of parameters, thousand millions of multiply-adds. Δ: ours minus published."
 HEADER = ("", "M", "G", "mIoU", "ours", "Δ", "mAcc", "ours", "Δ")
@@ -46,15 +46,9 @@ class Grid:
     records: list[dict[str, Any]]
     warnings: Sequence[str] = ()
 
-    def terminal(self) -> Table:
-        """For the terminal."""
-        shown = Table(title=Text(self.title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        shown.title_style = ""
-        for index, name in enumerate(self.header):
-            shown.add_column(Text(name), justify="left" if index == 0 else "right", no_wrap=True)
-        for index, row in enumerate(self.rows):
-            shown.add_row(*map(Text, row), end_section=index in self.breaks)
-        return shown
+    def terminal(self, width: int) -> Iterator[Table]:
+        """For a terminal of so many characters."""
+        return tables(self.header, self.rows, width, title=self.title, breaks=self.breaks)
 
     def markdown(self) -> str:
         """For a Markdown page."""
@@ -91,25 +85,34 @@ def pairs_and_methods(
     Raises:
         UserError: no such table, folder or data set, or a file that is no list of numbers.
     """
-    if number not in paper.SCHEDULES:
-        known = suggestion(number, [*paper.SCHEDULES, "3"])
+    if number not in paper.RECIPES:
+        known = suggestion(number, [*paper.RECIPES, "3"])
         raise UserError(f"{number!r} is no table of the paper that is known here; {known}")
-    max_iters = paper.SCHEDULES[number]
     source, numbers = paper_numbers.read_numbers(published or paper_numbers.LIST)
     note = f"published: {source or published}. {NOTE}"
     if number == "2" and published is None:
         note += " The paper's numbers at 40k are not in the package: see --published."
-    lines = paper.table(runs, numbers, data, progress)
-    warnings = paper.warnings(lines, runs, max_iters) if runs is not None else []
+    lines = paper.table(runs, numbers, data, progress, paper.RECIPES[number])
     grids = []
     for name in dict.fromkeys(line.data for line in lines):
         own = [line for line in lines if line.data == name]
         last = {index for index, line in enumerate(own) if line.method == "bpkd_published"}
-        title = f"{paper_numbers.DATA[name]}: ours at {max_iters // 1000}k iterations"
+        title = f"{paper_numbers.DATA[name]}: ours at {'80k' if number == '80k' else '40k'}"
         rows = [_row(line) for line in own]
         grids.append(Grid(title, HEADER, rows, last, note, [_record(o) for o in own]))
-    grids[-1].warnings = warnings
+        grids[-1].warnings = [] if runs is None else _warnings(own, runs)
     return grids
+
+
+def _warnings(lines: Sequence[paper.Line], runs: Path) -> list[str]:
+    """What a reader of a data set's rows has to know of its runs."""
+    found = [problem for line in lines for problem in line.problems]
+    for pair in dict.fromkeys(line.pair for line in lines):
+        found += passed_over(runs, lines[0].data, pair)
+    if not found and not any(line.runs for line in lines):
+        where = runs / lines[0].data / lines[0].pair / lines[0].method
+        return [f"no run for {lines[0].data}: a row is looked for in {where}"]
+    return found
 
 
 def _row(line: paper.Line) -> list[str]:
@@ -132,16 +135,15 @@ def by_class(
     """Table 3: trimap IoU class by class, a column a method.
 
     Raises:
-        UserError: no folder of runs, or none in it that is finished.
+        UserError: no folder of runs, no such data set or pair, or no run in it that is finished.
     """
     if runs is None:
         raise UserError("table 3 has no published numbers here; give --runs, e.g. runs/table2")
-    found = paper.trimap(runs, data, pair, width, progress)
+    found, problems = paper.trimap(runs, data, pair, width, progress)
     name = f"trimap_IoU@{width}"
-    any_run = next(paper.finished_runs(runs, data, pair, next(iter(found))))
-    classes = read_classes(any_run)[0]
+    any_run = next(finished_runs(runs, data, pair, next(iter(found))))
     rows, records = [], []
-    for index, label in enumerate(classes):
+    for index, label in enumerate(read_classes(any_run)[0]):
         values = {m: 100 * mean(s[name][index] for s in scores) for m, scores in found.items()}
         rows.append([label, *map(_share, values.values())])
         records.append({"class": label, **values})
@@ -150,7 +152,9 @@ def by_class(
     records.append({"class": "mean", **overall})
     title = f"{data}, {pair}: trimap IoU at {width} px, %"
     note = "Ours alone: the paper's numbers for this table are not in the package."
-    return Grid(title, ["class", *found], rows, {len(classes) - 1}, note, records)
+    grid = Grid(title, ["class", *found], rows, {len(rows) - 2}, note, records)
+    grid.warnings = [*problems, *passed_over(runs, data, pair)]
+    return grid
 
 
 def _share(value: float) -> str:

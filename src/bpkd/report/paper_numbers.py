@@ -60,7 +60,7 @@ def read_numbers(file: Path) -> tuple[str, Numbers]:
             raise UserError(f"{file}: {'/'.join(place)} is there twice; keep one of the lines")
         given = {measure: row[measure] for measure in MEASURES if row.get(measure)}
         try:
-            numbers[place] = {measure: float(text) for measure, text in given.items()}
+            numbers[place] = {measure: _per_cent(text) for measure, text in given.items()}
         except ValueError:
             got = ", ".join(given.values())
             raise UserError(f"{file}: {'/'.join(place)}: expected per cent, got {got}") from None
@@ -74,6 +74,14 @@ def _place(row: dict[str, str], file: Path) -> tuple[str, str, str]:
         if row[key] not in known:
             raise UserError(f"{file}: {key} {row[key]!r}; {suggestion(str(row[key]), known)}")
     return row["data"], row["pair"], row["method"]
+
+
+def _per_cent(text: str) -> float:
+    """A published measure; all of them lie far above 1, so 0.75 stands for 75."""
+    value = float(text)
+    if not 1 < value <= 100:
+        raise ValueError
+    return value
 
 
 def _rows(file: Path) -> tuple[str, list[dict[str, str]]]:

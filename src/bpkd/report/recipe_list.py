@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from omegaconf import DictConfig, OmegaConf
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from bpkd.errors import UserError
+from bpkd.messages import suggestion
 from bpkd.recipe_files import RECIPES, read, shipped_recipes
+from bpkd.report.columns import tables
 
 
 def overview() -> str:
@@ -31,23 +31,35 @@ def overview() -> str:
     return "\n".join([*lines, "", "bpkd recipes WORD ... shows what those with these words train."])
 
 
-def listing(words: Sequence[str]) -> Table:
+def listing(words: Sequence[str], width: int) -> Iterator[Table]:
     """The recipes whose names hold all the words, with what each trains.
+
+    Args:
+        words: in any case; a dash is as good as an underscore.
+        width: characters of the terminal.
 
     Raises:
         UserError: there is none.
     """
-    names = [name for name in shipped_recipes() if all(word in name for word in words)]
+    asked = [_plain(word) for word in words]
+    names = [name for name in shipped_recipes() if all(word in _plain(name) for word in asked)]
     if not names:
-        raise UserError(
-            f"no recipe has {' and '.join(map(repr, words))} in its name; bpkd recipes lists all"
+        parts = dict.fromkeys(part for name in shipped_recipes() for part in name.split("/"))
+        unknown = next(
+            (w for w in asked if not any(w in _plain(p) for p in parts)), "/".join(words)
         )
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("recipe", "data", "student", "teacher", "learns by", "iterations"):
-        table.add_column(heading, no_wrap=True)
-    for name in names:
-        table.add_row(*map(Text, (name, *_summary(read(RECIPES / f"{name}.yaml")))))
-    return table
+        raise UserError(
+            f"no recipe has {' and '.join(map(repr, words))} in its name; "
+            f"{suggestion(unknown, parts)}; bpkd recipes lists all"
+        )
+    header = ("recipe", "learns by", "student", "teacher", "data", "iterations")
+    rows = [[name, *_summary(read(RECIPES / f"{name}.yaml"))] for name in names]
+    return tables(header, rows, width, numbers=False)
+
+
+def _plain(name: str) -> str:
+    """A word as names are compared: CWD is cwd, and pascal-context is pascal_context."""
+    return name.lower().replace("-", "_")
 
 
 def _summary(recipe: DictConfig) -> list[str]:
@@ -63,5 +75,5 @@ def _summary(recipe: DictConfig) -> list[str]:
         if loss is not None
     ]
     iterations = OmegaConf.select(recipe, "max_iters", default=40_000)
-    sections = [target(recipe.get(key)) for key in ("data", "student", "teacher")]
-    return [*sections, ", ".join(losses) or "-", f"{iterations:,}"]
+    sections = [target(recipe.get(key)) for key in ("student", "teacher", "data")]
+    return [", ".join(losses) or "-", *sections, f"{iterations:,}"]

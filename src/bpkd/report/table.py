@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bpkd.files import replacing
 from bpkd.metrics.measures import Scores, scalars
-from bpkd.trained import read_classes
+from bpkd.run_classes import read_classes
 
 COLUMNS = {
     "mIoU": "mIoU",

@@ -1,0 +1,93 @@
+"""Runs that fill the paper's tables: which there are, and whether they follow the protocol."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bpkd.messages import shown
+from bpkd.recipe import Recipe, load_recipe
+from bpkd.report.paper_numbers import METHODS
+
+#: Keys that change where and how fast a run trains, not what it learns or how it is measured.
+_OF_NO_ACCOUNT = re.compile(
+    r"name|run|seed|workers|devices|nodes|checkpoint_every|data\.(root|train|val)"
+    r"|evaluation\.(every|batch_size|trimap_widths|dilation_ratio)"
+)
+#: Files: what counts is whether there is one.
+_FILES = ("student.weights", "student.checkpoint", "teacher.checkpoint")
+
+
+def finished_runs(runs: Path, data: str, pair: str, method: str) -> Iterator[Path]:
+    """The folders of one row's runs: METHOD, and METHOD-SEED."""
+    for folder in sorted((runs / data / pair).glob(f"{method}*")):
+        if re.fullmatch(rf"{method}(-\d+)?", folder.name) and _is_finished(folder):
+            yield folder
+
+
+def passed_over(runs: Path, data: str, pair: str) -> Iterator[str]:
+    """Why folders beside the rows' runs fill none."""
+    for folder in sorted((runs / data / pair).glob("*/")):
+        own = re.fullmatch(r"(.+?)(-\d+)?", folder.name)
+        if own is None or own[1] not in METHODS:
+            yield f"{folder} is no row: expected METHOD or METHOD-SEED, of {', '.join(METHODS)}"
+        elif not _is_finished(folder):
+            yield f"{folder} is not finished (no student.safetensors): train it with --resume"
+
+
+def differences(run: Path, row: str) -> str:
+    """What a run's recipe has other than its row's, in one phrase; empty where they agree.
+
+    Args:
+        run: the run's folder.
+        row: the name of the shipped recipe.
+    """
+    own, asked = (_decisive(load_recipe(r)) for r in (run / "recipe.yaml", row))
+    own["images an iteration"] = _batch(run) or own["images an iteration"]
+    found = [
+        f"{key} {_word(own.get(key))} ({_word(asked.get(key))})"
+        for key in dict.fromkeys([*asked, *own])
+        if own.get(key) != asked.get(key)
+    ]
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return ", ".join(found[:5]) + more
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "student.safetensors").is_file() and (folder / "recipe.yaml").is_file()
+
+
+def _decisive(recipe: Recipe) -> dict[str, Any]:
+    """The dotted keys of a recipe that decide its numbers."""
+    flat = dict(_flat(recipe.model_dump(mode="json", by_alias=True)))
+    batch = flat.pop("batch_size") * flat.pop("accumulate")
+    kept = {key: value for key, value in flat.items() if not _OF_NO_ACCOUNT.fullmatch(key)}
+    files = {key: kept[key] is not None for key in _FILES if key in kept}
+    return {"images an iteration": batch, **kept, **files}
+
+
+def _flat(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _batch(run: Path) -> int | None:
+    """The images an iteration took on all devices, as the run itself noted."""
+    try:
+        noted = str(json.loads((run / "environment.json").read_text())["batch"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return int(noted.rpartition(" ")[2])
+
+
+def _word(value: Any) -> str:
+    """A value in a message: a file is there or not."""
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "none"}[value]
+    return shown(value, longest=24)
