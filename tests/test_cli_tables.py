@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bpkd.recipe import load_recipe
-from bpkd.report.recipe_list import listing
 from tests.commands import bpkd, done, refused
 
 
@@ -34,13 +33,6 @@ def test_what_a_recipe_trains() -> None:
     (line,) = (x for x in done("recipes", "80k/ade20k/pspnet/bpkd_pub").splitlines() if "80k" in x)
     recipe = ["80k/ade20k/pspnet/bpkd_published", "bpkd.published"]
     assert line.split() == [*recipe, "pspnet_r18", "pspnet_r101", "ADE20K", "80,000"]
-
-
-def test_a_narrow_terminal_cuts_no_name() -> None:
-    for width in (20, 60, 300):
-        columns = [table.columns for table in listing(["demo"], width)]
-        assert all("demo/bpkd" in list(map(str, first.cells)) for first, *_ in columns)
-        assert sum(len(rest) for _, *rest in columns) == 5
 
 
 def test_unknown_words_get_a_suggestion() -> None:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bpkd.errors import UserError
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place where nothing can be written, before the work that is to be written there.
+
+    Raises:
+        UserError: it is a folder, or its folder is none, or does not take files.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # The folder itself may be made later, in the first one above it that there is.
+        folder = next(above for above in path.absolute().parents if above.exists())
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written: {error.strerror}; name a file in a folder of your own"
+        ) from error
 
 
 @contextmanager

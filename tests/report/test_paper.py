@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 
 from bpkd import UserError, evaluate, train
 from bpkd.report.paper import Line, table
@@ -110,23 +107,6 @@ def test_a_damaged_run_leaves_the_others_in_the_table(runs: Path, tmp_path: Path
         assert any(re.search(found, warning) for warning in grid.warnings), found
     by_class_too = by_class(tmp_path, "cityscapes", "pspnet", 3)
     assert any("plain-0 is left out" in warning for warning in by_class_too.warnings)
-
-
-def test_columns_that_do_not_fit_stand_below(runs: Path) -> None:
-    (grid,) = pairs_and_methods("2", runs, ["cityscapes"])
-    for width in (50, 60, 80, 200):
-        text = "\n".join(printed(part, width) for part in grid.terminal(width))
-        assert "…" not in text and "..." not in text
-        for cell in {cell for row in grid.rows for cell in row}:
-            assert cell in text
-    assert len(list(grid.terminal(200))) == 1
-
-
-def printed(table: Table, width: int) -> str:
-    console = Console(width=width, file=io.StringIO())
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get()
 
 
 def test_a_class_without_pixels_has_no_number(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,8 +65,7 @@ def model(
         print("\n\n".join([report.markdown(summaries).rstrip(), *notes]))
     else:
         page = console()
-        for part in report.terminal(summaries, page.width):
-            page.print(part)
+        page.print(report.terminal(summaries))
         page.print("\n\n".join(notes), markup=False, highlight=False)
     if table is not None:
         report.write_csv(summaries, size, table)

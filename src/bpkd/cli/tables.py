@@ -26,9 +26,7 @@ def recipes(
     from bpkd.report.recipe_list import listing, overview
 
     if words:
-        page = console()
-        for part in listing(words, page.width):
-            page.print(part)
+        console().print(listing(words))
     else:
         print(overview())
 
@@ -81,8 +79,11 @@ def table(
         bpkd train table2/cityscapes/pspnet/bpkd data.root=data/cityscapes
         bpkd table 2 --runs runs/table2 --data cityscapes
     """
+    from bpkd.files import check_writable
     from bpkd.report.paper_layout import by_class, pairs_and_methods
 
+    if csv is not None:
+        check_writable(csv)  # measuring the runs may take hours
     if number == "3":
         _refuse(number, published=published)
         names = data or ["cityscapes"]
@@ -94,9 +95,8 @@ def table(
     for grid in grids:
         if markdown:
             print(grid.markdown())
-            continue
-        for part in grid.terminal(page.width):
-            page.print(part)
+        else:
+            page.print(grid.terminal())
     print(grids[0].note)
     for warning in (warning for grid in grids for warning in grid.warnings):
         typer.echo(f"bpkd: {warning}", err=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich import box
-from rich.table import Table
-from rich.text import Text
 from torch import nn
 
 from bpkd.errors import UserError
@@ -19,6 +16,7 @@ from bpkd.files import replacing
 from bpkd.messages import one_line
 from bpkd.networks.cost import CONVENTION, multiply_adds, parameters, strides
 from bpkd.networks.speed import ENOUGH, LEAST, MOST, speed
+from bpkd.report.columns import Columns
 
 #: Each figure's column in a CSV file -> its name in a table.
 FIGURES = {
@@ -164,20 +162,11 @@ def _measured(device: torch.device) -> str:
     )
 
 
-def terminal(summaries: Sequence[Summary], width: int = 80) -> Iterator[Table]:
-    """Tables for the terminal: as many networks in one as fit into its width."""
-    words = [word for summary in summaries for word in summary.name.split()]
-    column = 1 + max(10, *map(len, words))
-    fitting = max(1, (width - 18) // column)
-    for start in range(0, len(summaries), fitting):
-        (_, *names), *lines = rows(summaries[start : start + fitting])
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("")
-        for name in names:
-            table.add_column(Text(name.replace(" ", "\n")), justify="right", no_wrap=True)
-        for label, *cells in lines:
-            table.add_row(Text(label.replace("·", " ")), *map(Text, cells))
-        yield table
+def terminal(summaries: Sequence[Summary]) -> Columns:
+    """For the terminal."""
+    (_, *names), *lines = rows(summaries)
+    header = ["", *(name.replace(" ", "\n") for name in names)]
+    return Columns(header, [[label.replace("·", " "), *cells] for label, *cells in lines])
 
 
 def markdown(summaries: Sequence[Summary]) -> str:

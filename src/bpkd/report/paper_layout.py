@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from rich.table import Table
-
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.messages import suggestion
 from bpkd.report import paper, paper_numbers
-from bpkd.report.columns import tables
+from bpkd.report.columns import Columns
 from bpkd.report.paper_runs import finished_runs, passed_over
 from bpkd.run_classes import read_classes
 
@@ -46,9 +44,9 @@ class Grid:
     records: list[dict[str, Any]]
     warnings: Sequence[str] = ()
 
-    def terminal(self, width: int) -> Iterator[Table]:
-        """For a terminal of so many characters."""
-        return tables(self.header, self.rows, width, title=self.title, breaks=self.breaks)
+    def terminal(self) -> Columns:
+        """For the terminal."""
+        return Columns(self.header, self.rows, self.title, breaks=self.breaks)
 
     def markdown(self) -> str:
         """For a Markdown page."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
-from rich.table import Table
 
 from bpkd.errors import UserError
 from bpkd.messages import suggestion
 from bpkd.recipe_files import RECIPES, read, shipped_recipes
-from bpkd.report.columns import tables
+from bpkd.report.columns import Columns
 
 
 def overview() -> str:
@@ -31,12 +30,11 @@ def overview() -> str:
     return "\n".join([*lines, "", "bpkd recipes WORD ... shows what those with these words train."])
 
 
-def listing(words: Sequence[str], width: int) -> Iterator[Table]:
+def listing(words: Sequence[str]) -> Columns:
     """The recipes whose names hold all the words, with what each trains.
 
     Args:
         words: in any case; a dash is as good as an underscore.
-        width: characters of the terminal.
 
     Raises:
         UserError: there is none.
@@ -54,7 +52,7 @@ def listing(words: Sequence[str], width: int) -> Iterator[Table]:
         )
     header = ("recipe", "learns by", "student", "teacher", "data", "iterations")
     rows = [[name, *_summary(read(RECIPES / f"{name}.yaml"))] for name in names]
-    return tables(header, rows, width, numbers=False)
+    return Columns(header, rows, numbers=False)
 
 
 def _plain(name: str) -> str:

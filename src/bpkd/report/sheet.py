@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from PIL import Image
 from torch import Tensor
 
 from bpkd.boundary import trimap_bands
 from bpkd.errors import UserError
-from bpkd.files import replacing
+from bpkd.files import check_writable, replacing
+from bpkd.messages import one_line
 from bpkd.report.figure import Picture, overlay
+from bpkd.report.sheet_page import Panel, draw, legend, shrunk
 
-Entry: TypeAlias = tuple[str, tuple[float, float, float]]
-
-_WIDTH = 480  # pixels of a panel
-_PAIRS = 2  # an image and its labels, side by side, so often in a row
-_LEGEND = 40  # classes; more would take more room than the pictures
+Transform: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def contact_sheet(
@@ -31,10 +25,10 @@ def contact_sheet(
     indices: Sequence[int],
     file: Path,
     *,
-    transform: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    transform: Transform | None = None,
     kernel_size: int = 3,
     title: str = "",
-) -> None:
+) -> list[str]:
     """Write a picture of some pairs of a data set.
 
     Beside each image stand its labels: the classes' colours laid over it, black where a pixel is
@@ -48,30 +42,55 @@ def contact_sheet(
         kernel_size: side of the window, odd; 1 draws no edge.
         title: stands above.
 
+    Returns:
+        What is wrong with the pairs that are left out because they cannot be read, a line each.
+
     Raises:
-        UserError: no pairs, an even kernel size, a pair that cannot be read, or no such kind of
-            picture.
+        UserError: no pairs, none that can be read, an even kernel size, no such kind of picture,
+            or a place that cannot be written.
     """
     if not indices:
         raise UserError("the contact sheet would be empty: ask for one image or more")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise UserError(f"kernel_size is {kernel_size}: expected an odd number (1, 3, 5, ...)")
+    kind = check_sheet(file, kernel_size)
     counts = torch.zeros(len(data.classes) + 1, dtype=torch.long)
-    panels = []
+    panels: list[Panel] = []
+    left_out: list[str] = []
     for index in indices:
-        image, labels = data[index]
-        if transform is not None:
-            image, labels = transform(image, labels)
-        image, labels = _bytes(image), labels.long()
-        counts += _counts(labels, len(data.classes))
-        classes = _with_edges(overlay(image, labels, data.palette), labels, kernel_size)
-        panels.append((data.name(index), _shrunk(image.permute(1, 2, 0).numpy()), _shrunk(classes)))
-    figure = _draw(panels, _legend(counts, data), title)
-    kind = file.suffix[1:] or "png"
-    if kind not in (known := figure.canvas.get_supported_filetypes()):
-        raise UserError(f"{file}: no kind of picture; expected one of {', '.join(known)}")
+        try:
+            panel, count = _panel(data, index, transform, kernel_size)
+        except UserError as error:
+            left_out.append(str(error))
+        # A data set of the user's own may meet a damaged file with any exception.
+        except Exception as error:
+            what = f"{type(error).__name__}: {one_line(error)}"
+            left_out.append(f"{data.name(index)} cannot be read: {what}")
+        else:
+            panels.append(panel)
+            counts += count
+    if not panels:
+        raise UserError(f"none of the {len(indices)} images can be shown: {left_out[0]}")
+    figure = draw(panels, legend(counts, data), title)
     with replacing(file) as temporary:
         figure.savefig(temporary, dpi=120, format=kind)
+    return left_out
+
+
+def check_sheet(file: Path, kernel_size: int) -> str:
+    """The kind of picture that a sheet will be, by its file's ending; without one, PNG.
+
+    Raises:
+        UserError: no such kind, a place that cannot be written, or an even kernel size.
+
+    >>> check_sheet(Path("sheet.PNG"), 3)
+    'png'
+    """
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise UserError(f"kernel_size is {kernel_size}: expected an odd number (1, 3, 5, ...)")
+    kind = file.suffix[1:].lower() or "png"
+    if kind not in (known := Figure().canvas.get_supported_filetypes()):
+        raise UserError(f"{file}: no kind of picture; expected one of {', '.join(known)}")
+    check_writable(file)
+    return kind
 
 
 def some_indices(count: int, of: int, seed: int) -> list[int]:
@@ -82,6 +101,19 @@ def some_indices(count: int, of: int, seed: int) -> list[int]:
     """
     order = torch.randperm(of, generator=torch.Generator().manual_seed(seed))
     return sorted(order[:count].tolist())
+
+
+def _panel(
+    data: Any, index: int, transform: Transform | None, kernel_size: int
+) -> tuple[Panel, Tensor]:
+    """A pair as it is shown, and its pixels of each class and of none, (C + 1,)."""
+    image, labels = data[index]
+    if transform is not None:
+        image, labels = transform(image, labels)
+    image, labels = _bytes(image), labels.long()
+    classes = _with_edges(overlay(image, labels, data.palette), labels, kernel_size)
+    panel = (data.name(index), shrunk(image.permute(1, 2, 0).numpy()), shrunk(classes))
+    return panel, _counts(labels, len(data.classes))
 
 
 def _bytes(image: Tensor) -> Tensor:
@@ -102,58 +134,3 @@ def _with_edges(picture: Picture, labels: Tensor, kernel_size: int) -> Picture:
         edges = trimap_bands(labels[None], kernel_size // 2)[0].numpy()
         picture[edges] = picture[edges] // 4 + 191
     return picture
-
-
-def _shrunk(picture: Picture) -> Picture:
-    """A large picture at a panel's width; thin lines become faint, and stay."""
-    height, width = picture.shape[:2]
-    if width <= _WIDTH:
-        return picture
-    size = (_WIDTH, max(1, round(height * _WIDTH / width)))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
-
-
-def _legend(counts: Tensor, data: Any) -> list[Entry]:
-    """Name and colour of the classes on the sheet, the most frequent first."""
-    names = [*data.classes, "ignored"]
-    colours = np.array([*data.palette, (0, 0, 0)]) / 255
-    order = [i for i in counts.argsort(descending=True).tolist() if counts[i] > 0]
-    entries = [(names[i], tuple(colours[i])) for i in order]
-    more = len(entries) - _LEGEND
-    return entries if more <= 0 else [*entries[:_LEGEND], (f"and {more} more", (1.0, 1.0, 1.0))]
-
-
-def _draw(
-    panels: Sequence[tuple[str, Picture, Picture]],
-    legend: Sequence[Entry],
-    title: str,
-) -> Figure:
-    pairs = min(_PAIRS, len(panels))
-    rows = math.ceil(len(panels) / pairs)
-    ratio = max(image.shape[0] / image.shape[1] for _, image, _ in panels)
-    columns = 4 * pairs
-    legend_rows = math.ceil(len(legend) / columns)
-    width, top, bottom = 3.4 * 2 * pairs, 0.3 if title else 0.05, 0.22 * legend_rows + 0.25
-    height = rows * (3.4 * ratio + 0.28) + top + bottom
-    figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(
-        left=0.01, right=0.99, bottom=bottom / height, top=1 - (top + 0.2) / height,
-        wspace=0.02, hspace=0.28 / (3.4 * ratio),
-    )  # fmt: skip
-    axes = figure.subplots(rows, 2 * pairs, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for place, (name, image, classes) in enumerate(panels):
-        row, column = divmod(place, pairs)
-        left, right = axes[row, 2 * column : 2 * column + 2]
-        left.imshow(image)
-        right.imshow(classes)
-        left.set_title(name, fontsize=9, loc="left", pad=3)
-    if title:
-        figure.suptitle(title, fontsize=11, x=0.01, y=1 - 0.1 / height, ha="left", va="top")
-    patches = [Patch(facecolor=colour, edgecolor="grey", label=name) for name, colour in legend]
-    figure.legend(
-        handles=patches, loc="lower center", ncols=min(columns, len(legend)), fontsize=9,
-        frameon=False, borderaxespad=0.2,
-    )  # fmt: skip
-    return figure

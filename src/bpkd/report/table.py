@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from bpkd.files import replacing
 from bpkd.metrics.measures import Scores, scalars
+from bpkd.report.columns import Columns
 from bpkd.run_classes import read_classes
 
 COLUMNS = {
@@ -73,15 +70,11 @@ def spread(values: Sequence[float]) -> str:
     return text if len(values) == 1 else f"{text} ± {stdev(values):.1f}"
 
 
-def terminal(rows: Sequence[Row], title: str) -> Table:
-    """A table for the terminal; one of single runs fits into 80 columns."""
-    table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_style="")
-    for index, name in enumerate(_header(rows)):
-        heading = Text(name if index == 0 else name.replace(" ", "\n"))
-        table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row.cells()))
-    return table
+def terminal(rows: Sequence[Row], title: str) -> Columns:
+    """For the terminal; single runs fit into 80 characters."""
+    first, *others = _header(rows)
+    header = [first, *(name.replace(" ", "\n") for name in others)]
+    return Columns(header, [row.cells() for row in rows], title)
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -101,18 +94,15 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
             writer.writerows([row.name, *(scores[n] for n in names)] for scores in row.scores)
 
 
-def by_class(run: Path, scores: Scores) -> Table:
+def by_class(run: Path, scores: Scores) -> Columns:
     """One run's scores, a row a class."""
-    table = Table(title="by class, %", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_style="")
-    table.add_column("class", no_wrap=True)
     lists = {name: values for name, values in scores.items() if isinstance(values, list)}
-    for name in lists:
-        heading = name.replace("_", "\n").replace("@", "\n@ ")
-        table.add_column(heading, justify="right", no_wrap=True)
+    header = ["class", *(name.replace("_", "\n").replace("@", "\n@ ") for name in lists)]
+    rows = []
     for index, label in enumerate(read_classes(run)[0]):
         cells = (100 * values[index] for values in lists.values())
-        table.add_row(Text(label), *("-" if math.isnan(c) else f"{c:.1f}" for c in cells))
-    return table
+        rows.append([label, *("-" if math.isnan(cell) else f"{cell:.1f}" for cell in cells)])
+    return Columns(header, rows, "by class, %")
 
 
 def _header(rows: Sequence[Row]) -> list[str]:
