@@ -67,3 +67,9 @@ def test_warnings_go_to_standard_error(tmp_path: Path) -> None:
 def test_spreadsheet(tmp_path: Path) -> None:
     done("table", "80k", "--data", "ade20k", "--csv", tmp_path / "new" / "t.csv")
     assert len((tmp_path / "new" / "t.csv").read_text().splitlines()) == 1 + 32
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    for command in (["table", "2"], ["compare", tmp_path], ["model", "demo/plain"]):
+        line = refused(*command, "--csv", tmp_path)
+        assert line.startswith(f"bpkd: {tmp_path}: cannot be written")

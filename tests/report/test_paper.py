@@ -124,6 +124,16 @@ def test_class_by_class(runs: Path) -> None:
     assert grid.records[2]["bpkd"] == pytest.approx(100 * score["trimap_IoU@3"][2])
 
 
+def test_class_by_class_of_two_data_sets_in_one_spreadsheet(runs: Path, tmp_path: Path) -> None:
+    """The methods that were run may differ from one to the other."""
+    shutil.copytree(runs / "cityscapes" / "pspnet" / "bpkd", tmp_path / "ade20k" / "pspnet" / "cwd")
+    grids = [by_class(runs, "cityscapes", "pspnet", 3), by_class(tmp_path, "ade20k", "pspnet", 3)]
+    grids[0].write_csv(tmp_path / "t.csv", grids)
+    records = list(csv.DictReader((tmp_path / "t.csv").open()))
+    assert [r["data"] for r in (records[0], records[-1])] == ["cityscapes", "ade20k"]
+    assert records[0]["cwd"] == "" and records[-1]["cwd"] == records[10]["bpkd"]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

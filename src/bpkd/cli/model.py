@@ -48,12 +48,15 @@ def model(
 
         bpkd model PSPNet backbone=resnet18 PSPNet backbone=resnet50 channels=256
     """
+    from bpkd.files import check_writable
     from bpkd.networks.speed import find_device
     from bpkd.report import model as report
     from bpkd.report.named import named
 
     if min(size) < 1:
         raise UserError(f"--size {size[0]} {size[1]}: expected sides of at least 1 pixel")
+    if table is not None:
+        check_writable(table)
     where = None if no_timing else find_device(device)
     networks = named(names, classes)
     summaries = [

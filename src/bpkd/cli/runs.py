@@ -106,10 +106,13 @@ def compare(
 
         bpkd compare runs/teacher runs/student --out picture.png --csv table.csv
     """
+    from bpkd.files import check_writable
     from bpkd.report import table as tables
     from bpkd.report.compare import compare as measure
     from bpkd.report.compare import picture
 
+    if table is not None:
+        check_writable(table)
     # The picture first: it is soon drawn, and shows what is wrong before the long way.
     picture(runs, out, split=split, index=image)
     rows = measure(runs, split=split, progress=bar)

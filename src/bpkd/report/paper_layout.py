@@ -59,7 +59,7 @@ class Grid:
         """For a spreadsheet: every grid's records below each other."""
         records = [record for grid in grids for record in grid.records]
         with replacing(file) as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, list(records[0]))
+            writer = csv.DictWriter(stream, list(dict.fromkeys(key for r in records for key in r)))
             writer.writeheader()
             writer.writerows(records)
 
@@ -144,10 +144,10 @@ def by_class(
     for index, label in enumerate(read_classes(any_run)[0]):
         values = {m: 100 * mean(s[name][index] for s in scores) for m, scores in found.items()}
         rows.append([label, *map(_share, values.values())])
-        records.append({"class": label, **values})
+        records.append({"data": data, "pair": pair, "class": label, **values})
     overall = {m: 100 * mean(s[f"trimap_mIoU@{width}"] for s in r) for m, r in found.items()}
     rows.append(["mean", *map(_share, overall.values())])
-    records.append({"class": "mean", **overall})
+    records.append({"data": data, "pair": pair, "class": "mean", **overall})
     title = f"{data}, {pair}: trimap IoU at {width} px, %"
     note = "Ours alone: the paper's numbers for this table are not in the package."
     grid = Grid(title, ["class", *found], rows, {len(rows) - 2}, note, records)
