@@ -86,7 +86,8 @@ def test_the_test_split_ignores_every_pixel(tmp_path: Path) -> None:
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         Cityscapes(tmp_path / "nowhere", "train")
-    for words in ("nowhere is no folder", "gtFine/train/", "cityscapes-dataset.com"):
+    image = "leftImg8bit/train/NAME_leftImg8bit.png beside "
+    for words in ("nowhere is no folder", image, "gtFine/train/", "cityscapes-dataset.com"):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     scene(tmp_path, "train", "aachen", "000000_000019")
@@ -94,3 +95,18 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
         Cityscapes(tmp_path, "val")
     with pytest.raises(UserError, match=r"no split 'valid': expected train, val, test"):
         Cityscapes(tmp_path, "valid")
+
+
+def test_polygons_alone_want_converting(tmp_path: Path) -> None:
+    labels = scene(tmp_path, "train", "aachen", "000000_000019")
+    Path(f"{labels}_labelIds.png").unlink()
+    with pytest.raises(UserError, match=f"run bpkd data prepare cityscapes {tmp_path}$"):
+        Cityscapes(tmp_path, "train")
+    convert(labels)
+    assert len(Cityscapes(tmp_path, "train")) == 1
+
+
+def test_a_root_one_level_too_low(tmp_path: Path) -> None:
+    scene(tmp_path, "train", "aachen", "000000_000019")
+    with pytest.raises(UserError, match=rf"did you mean data.root={tmp_path}\?$"):
+        Cityscapes(tmp_path / "leftImg8bit", "train")

@@ -367,7 +367,8 @@ def test_collecting_what_is_unpaired(tmp_path: Path) -> None:
     with collecting_unpaired() as unpaired:
         data = folder(tmp_path)
     names = [(a.name, b.relative_to(tmp_path).as_posix()) for a, b in unpaired.images]
-    assert unpaired.labels == [tmp_path / "labels/train/d.png"]
+    expected = (tmp_path / "labels/train/d.png", tmp_path / "images/train/d.jpg")
+    assert unpaired.labels == [expected]
     assert names == [("a.png", "labels/train/a.png"), ("c.png", "labels/train/c.png")]
     assert [data.name(i) for i in range(len(data))] == ["b"]
     (tmp_path / "labels/train/b.png").unlink()
@@ -387,6 +388,46 @@ def test_two_images_of_one_name(tmp_path: Path) -> None:
     text = message(tmp_path)
     assert "a.jpg" in text
     assert "a.png" in text
+    with collecting_unpaired() as unpaired:
+        assert len(folder(tmp_path)) == 1
+    assert [name for name, _ in unpaired.others] == ["a"]
+    assert "a.jpg and" in unpaired.others[0][1] and "a.png bear one name" in unpaired.others[0][1]
+
+
+def test_collecting_what_a_list_names_and_is_not_there(tmp_path: Path) -> None:
+    pair(tmp_path)
+    (tmp_path / "train.txt").write_text("x\na\nimages/y.png\n")
+    with collecting_unpaired() as unpaired:
+        assert len(folder(tmp_path, list="{split}.txt")) == 1
+    assert [name for name, _ in unpaired.others] == ["x", "images/y"]
+    assert "train.txt names 'x', which is no image in" in unpaired.others[0][1]
+    good = "images/train/a.png labels/train/a.png"
+    (tmp_path / "train.txt").write_text(f"{good}\nimages/train/z.png labels/train/a.png\nalone\n")
+    with collecting_unpaired() as unpaired:
+        assert len(folder(tmp_path, list="{split}.txt")) == 1
+    assert "z.png, which does not exist" in unpaired.others[0][1]
+    assert "'alone' is no pair of files" in unpaired.others[1][1]
+
+
+def test_hidden_folders_are_passed_over(tmp_path: Path) -> None:
+    pair(tmp_path)
+    for part in ("images", "labels"):
+        save(tmp_path / part / "train/.ipynb_checkpoints/b.png", np.zeros((2, 3), np.uint8))
+        save(tmp_path / part / "train/b/.AppleDouble/c.png", np.zeros((2, 3), np.uint8))
+    data = folder(tmp_path)
+    assert [data.name(i) for i in range(len(data))] == ["a"]
+
+
+def test_a_root_one_level_too_high_or_too_low(tmp_path: Path) -> None:
+    inner = tmp_path / "photos"
+    pair(inner)
+    for root in (tmp_path, inner / "images", inner / "nowhere"):
+        assert message(root).endswith(f"did you mean data.root={inner}?")
+    assert "did you mean" not in message(inner, split="val")
+    (inner / "train.txt").write_text("a\n")
+    listed = {"images": "images/train", "labels": "labels/train", "list": "{split}.txt"}
+    assert f"data.root={inner}?" in message(tmp_path, **listed)
+    assert "did you mean" not in message(tmp_path, split="val", **listed)
 
 
 def test_sizes_that_differ(tmp_path: Path) -> None:
@@ -426,6 +467,15 @@ def test_damaged_files(tmp_path: Path, part: str, ending: str) -> None:
     assert "cannot be read" in text
     file.write_bytes(b"")
     assert "cannot be read" in message(tmp_path, read=True)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_jpeg_is_no_label_map(tmp_path: Path, ending: str) -> None:
+    pair(tmp_path).unlink()
+    file = tmp_path / f"labels/train/a.{ending}"
+    # Every value is a class: a decoder's blur would pass for labels.
+    save(file, np.zeros((2, 3), np.uint8), format="JPEG")
+    assert message(tmp_path, read=True).startswith(f"{file} is a JPEG, which blurs label values")
 
 
 def test_modes_that_make_no_sense(tmp_path: Path) -> None:

@@ -96,6 +96,27 @@ def test_preparing_goes_on_where_it_stopped(cityscapes: Path) -> None:
     assert read(done) == [[5] * 6] * 4
 
 
+def test_overwriting(cityscapes: Path) -> None:
+    done = cityscapes / "gtFine/train/aachen/aachen_0_0_gtFine_labelTrainIds.png"
+    save(done, np.full((4, 6), 5))
+    assert "--overwrite makes them anew" in prepare("cityscapes", cityscapes).lines[0]
+    lines = prepare("cityscapes", cityscapes, overwrite=True).lines
+    assert lines[0] == "2 label maps written, 0 were there already"
+    assert read(done) == [[0, 1, 13, 18, 255, 255]] * 4
+
+
+def test_cityscapes_without_images(cityscapes: Path) -> None:
+    shutil.rmtree(cityscapes / "leftImg8bit")
+    report = prepare("cityscapes", cityscapes)
+    assert report.lines == ["2 label maps written, 0 were there already"]
+    (problem,) = report.problems
+    assert f"{cityscapes}/leftImg8bit is missing" in problem
+    assert "fetch leftImg8bit_trainvaltest.zip from cityscapes-dataset.com" in problem
+    (cityscapes / "leftImg8bit_trainvaltest.zip").touch()
+    (problem,) = prepare("cityscapes", cityscapes).problems
+    assert problem.endswith(f"found leftImg8bit_trainvaltest.zip: unpack it into {cityscapes}")
+
+
 def test_another_folder_for_the_result(cityscapes: Path, tmp_path: Path) -> None:
     before = {file for file in cityscapes.rglob("*")}
     out = tmp_path / "out"
@@ -109,7 +130,7 @@ def test_a_damaged_annotation_is_named_and_the_others_are_converted(cityscapes: 
     write(file, '{"imgHeight": 4')
     report = prepare("cityscapes", cityscapes)
     assert len(report.problems) == 1 and str(file) in report.problems[0]
-    assert report.lines[0].startswith("1 label maps written")
+    assert report.lines == ["1 label maps written, 0 were there already"]  # and nothing is ready
     assert not list(cityscapes.rglob("*.part"))
 
 
@@ -173,6 +194,42 @@ def test_pascal_context_from_matlab(context: Path) -> None:
     table, plant = CLASSES.index("table"), CLASSES.index("pottedplant")
     assert train[0][1].tolist() == [[0, 58, table], [255, 255, 255]]
     assert val[0][1][0].tolist() == [plant, CLASSES.index("bedclothes"), CLASSES.index("cloth")]
+
+
+def test_what_failed_is_in_no_list(context: Path) -> None:
+    context_lists(context)
+    (context / "trainval").mkdir()
+    for name in ("2008_000001", "2008_000002", "2008_000009"):
+        savemat(context / f"trainval/{name}.mat", {"LabelMap": np.full((2, 3), 2)})
+    (context / "trainval/2008_000009.mat").write_bytes(b"damaged")
+    report = prepare("pascal-context", context)
+    assert len(report.problems) == 1 and "2008_000009.mat" in report.problems[0]
+    assert report.lines[-2] == "train: 1 images, val: 1 images"
+    assert report.lines[-1] == f"ready, without the 1 that failed: set data.root={context}"
+    assert len(PascalContext(context, "train")) == 1
+
+
+def test_annotations_of_another_kind_take_the_place_of_the_former(context: Path) -> None:
+    """Only where that is asked for: otherwise the line says that two sources may be mixed."""
+    context_lists(context)
+    (context / "trainval").mkdir()
+    savemat(context / "trainval/2008_000001.mat", {"LabelMap": np.full((2, 3), 2)})
+    prepare("pascal-context", context)
+    shutil.rmtree(context / "trainval")
+    masks = [{"image_id": 5, "category_id": 360, "segmentation": {"size": [2, 3], "counts": "06"}}]
+    image = {"image_id": 5, "file_name": "2008_000001.jpg", "height": 2, "width": 3}
+    content = {"images": [image | {"phase": "train"}], "annos_segmentation": masks}
+    write(context / "trainval_merged.json", json.dumps(content))
+    lines = prepare("pascal-context", context).lines
+    assert "1 were there already (--overwrite makes them anew, e.g. from another" in lines[1]
+    assert PascalContext(context, "train")[0][1].unique().tolist() == [CLASSES.index("aeroplane")]
+    prepare("pascal-context", context, overwrite=True)
+    assert PascalContext(context, "train")[0][1].unique().tolist() == [CLASSES.index("sky")]
+    # What cannot be made anew stays as a file, but what it was made from is not known any more.
+    masks[0]["segmentation"] = {"size": [2, 3], "counts": "07"}
+    write(context / "trainval_merged.json", json.dumps(content))
+    assert prepare("pascal-context", context, overwrite=True).failed
+    assert not (context / "VOCdevkit/VOC2010/ImageSets/SegmentationContext/train.txt").read_text()
 
 
 def test_lists_of_other_labels(context: Path) -> None:
@@ -272,10 +329,20 @@ def test_voc(voc: Path, out: str | None) -> None:
     assert len(VOC(voc / (out or ""), "val")) == 1
 
 
+def test_voc_without_what_failed(voc: Path) -> None:
+    (voc / "benchmark_RELEASE/dataset/cls/c.mat").unlink()
+    report = prepare("voc", voc)
+    assert len(report.problems) == 1 and "c.mat" in report.problems[0]
+    data = VOC(voc, "train_aug")
+    assert [data.name(i) for i in range(len(data))] == ["a", "d"]
+
+
 def test_voc_without_scipy(voc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said once, not for each of 9118 files, and nothing is listed."""
     monkeypatch.setitem(sys.modules, "scipy.io", None)
-    problems = prepare("voc", voc).problems
-    assert len(problems) == 2 and "pip install 'bpkd[prepare]'" in problems[0]
+    with pytest.raises(UserError, match=r"pip install 'bpkd\[prepare\]'"):
+        prepare("voc", voc)
+    assert not list(voc.rglob("trainaug.txt"))
 
 
 # What needs no conversion -------------------------------------------------------------------------
@@ -298,7 +365,7 @@ def test_layouts_that_are_read_as_they_are(
     (tmp_path / "annotations" / folders[1] / "y.png").unlink()
     before = sorted(tmp_path.rglob("*"))
     report = prepare(name, tmp_path)
-    assert "nothing needs converting" in report.lines[0]
+    assert report.lines[0].startswith("not ready: label maps are missing: nothing needs convert")
     assert report.lines[1].startswith("train: 2 images") and "published" in report.lines[1]
     assert report.lines[2].startswith("val: 1 images")
     assert len(report.problems) == 1 and "y.png" in report.problems[0]
@@ -327,8 +394,23 @@ def test_voc_alone_has_no_sbd(voc: Path) -> None:
 
 
 def test_an_unknown_data_set(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="did you mean 'cityscapes'"):
-        prepare("cityscape", tmp_path)
+    for name, near in (("cityscape", "cityscapes"), ("coco_stuf", "coco-stuff")):
+        with pytest.raises(UserError, match=f"did you mean '{near}'"):
+            prepare(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"), [("pascal_context", "Pascal C"), ("coco_stuff", "COCO-S")]
+)
+def test_names_as_recipes_spell_them(tmp_path: Path, name: str, title: str) -> None:
+    with pytest.raises(UserError, match=f"is not {title}"):
+        prepare(name, tmp_path)
+
+
+def test_an_archive_instead_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "ADEChallengeData2016.zip").touch()
+    with pytest.raises(UserError, match=r"2016\.zip is a file: unpack it"):
+        prepare("ade20k", tmp_path / "ADEChallengeData2016.zip")
 
 
 def test_a_folder_that_cannot_be_written_to(cityscapes: Path) -> None:

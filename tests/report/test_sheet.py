@@ -100,11 +100,38 @@ def test_the_images_are_drawn_by_the_seed() -> None:
 
 
 def test_what_makes_no_sheet(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     for words, indices, name, kernel_size in (
         ("empty", [], "a.png", 3),
         ("kernel_size is 4", [0], "a.png", 4),
         ("no kind of picture", [0], "a.xyz", 3),
+        ("cannot be written: Not a directory", [0], "file/a.png", 3),
     ):
         with pytest.raises(UserError, match=words):
             contact_sheet(Halves(), indices, tmp_path / name, kernel_size=kernel_size)
-    assert not list(tmp_path.iterdir())
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+class Damaged(Halves):
+    """The second pair cannot be read; where ``all_of_them``, none can."""
+
+    def __init__(self, all_of_them: bool = False) -> None:
+        self.all_of_them = all_of_them
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if index == 1:
+            raise UserError("b.png cannot be read")
+        if self.all_of_them:
+            raise ZeroDivisionError("by\nzero")
+        return super().__getitem__(index)
+
+
+def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    left_out = contact_sheet(Damaged(), [0, 1, 2], tmp_path / "a.PNG")
+    assert left_out == ["b.png cannot be read"]
+    assert contact_sheet(Halves(), [0, 2], tmp_path / "b.png") == []
+    assert (tmp_path / "a.PNG").read_bytes() == (tmp_path / "b.png").read_bytes()
+    words = "none of the 2 images can be shown: halves 0 cannot be read: ZeroDivisionError: by zero"
+    with pytest.raises(UserError, match=words):
+        contact_sheet(Damaged(all_of_them=True), [0, 1], tmp_path / "c.png")
+    assert not (tmp_path / "c.png").exists()

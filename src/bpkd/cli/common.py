@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,6 +26,15 @@ Overrides = Annotated[
 Run = Annotated[Path, typer.Argument(help="The folder of a run.")]
 Split = Annotated[str, typer.Option(help="train, val or test.")]
 Checkpoint = Annotated[str, typer.Option(help="student (the weights at the end), best or last.")]
+
+
+def put(text: str) -> None:
+    """Print; where nobody reads on, as after ``| head -1``, the command ends as it would."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # What is still in Python's buffer goes nowhere too, instead of failing at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console() -> Console:

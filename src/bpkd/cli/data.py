@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import Overrides, app, bar, console
-
-if TYPE_CHECKING:
-    from bpkd.datasets.checking.summary import Summary
+from bpkd.cli.common import Overrides, app, bar, console, put
+from bpkd.errors import UserError
 
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +23,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="RECIPE|FOLDER",
-        help="A recipe's file or name, or a folder of images/SPLIT, labels/SPLIT and classes.csv.",
+        help="A recipe's file or name; or a folder of images/SPLIT, labels/SPLIT and classes.csv; "
+        "or a Parquet file.",
     ),
 ]
 Workers = Annotated[
@@ -48,62 +46,41 @@ def check(
     """Read every image and label map of a data set, and say what is in them and what is broken.
 
     For each split: images, sizes, the classes' shares of the pixels, boundary pixels (another
-    label in the 3x3 window), ignored pixels; then every broken pair, a line each: a label map
-    that is missing, a file that cannot be read, sizes that differ, an unknown label value.
-    Exit code 1 if there is any. Label maps without an image are counted in a warning.
+    label in the 3x3 window), ignored pixels; then warnings; then every broken pair, a line each: a
+    label map that is missing, a file that cannot be read, sizes that differ, an unknown label
+    value; and each split that cannot be opened. Exit code 1 if anything is broken.
+
+    A recipe needs no more than `data` for this. `data.test=null` leaves a split out.
 
         bpkd data check camvid/bpkd data.root=data/camvid
-        bpkd data check photos data.classes=[road,car]
+        bpkd data check photos 'data.classes=[road,car]'
+        bpkd data check owner/name data.use=bpkd.datasets.hub.Hub
     """
     from bpkd.datasets.checking.opening import opened
-    from bpkd.datasets.checking.summary import check as walk
     from bpkd.datasets.checking.tables import classes_table, splits_table
-    from bpkd.datasets.unpaired import collecting_unpaired
-    from bpkd.files import replacing
+    from bpkd.datasets.checking.whole import check_all
+    from bpkd.files import check_writable, replacing
 
-    data = opened(source, overrides or ())
-    summaries, warnings = [], []
-    for split in data.splits:
-        with collecting_unpaired() as unpaired:
-            built = data.build(split)
-        if unused := unpaired.labels:
-            warnings.append(
-                f"{split}: label maps without an image: {len(unused)}, e.g. {unused[0]}"
-            )
-        progress = partial(bar, what=f"checking {split}")
-        walked = walk(
-            built,
-            split,
-            missing=unpaired.images,
-            workers=workers,
-            colours=colours,
-            progress=progress,
-        )
-        summaries.append(walked)
-    page = console()
-    page.print(classes_table(summaries))
-    page.print(splits_table(summaries))
     if out is not None:
-        content = {"source": source, "splits": [summary.as_json() for summary in summaries]}
+        check_writable(out)
+    checked = check_all(
+        opened(source, overrides or ()),
+        workers=workers,
+        colours=colours,
+        progress=lambda split: partial(bar, what=f"checking {split}"),
+    )
+    page = console()
+    with page.capture() as captured:
+        page.print(classes_table(checked.summaries))
+        page.print(splits_table(checked.summaries))
+    put(captured.get() + "\n".join(checked.lines()))
+    if out is not None:
+        content = {"source": source} | checked.as_json()
         with replacing(out) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
-        print(f"all numbers: {out}")
-    if absent := summaries[0].absent():
-        warnings.append(f"never in {summaries[0].split}: {', '.join(absent)}")
-    if _broken(summaries, warnings):
+        put(f"all numbers: {out}")
+    if checked.broken:
         raise typer.Exit(1)
-
-
-def _broken(summaries: Sequence[Summary], warnings: Sequence[str]) -> int:
-    """How many pairs are broken; prints each, after the warnings."""
-    for warning in warnings:
-        print(f"warning: {warning}")
-    for summary in summaries:
-        for problem in summary.problems:
-            print(f"broken: {summary.split}: {problem.name}: {problem.message}")
-    broken = sum(len(summary.problems) for summary in summaries)
-    print(f"{broken} broken of {broken + sum(s.images for s in summaries)} pairs")
-    return broken
 
 
 @data_app.command()
@@ -122,18 +99,23 @@ def show(
     """Draw a contact sheet: images, their labels in colour, edges in white.
 
     Ignored pixels are black, and below stands a legend of the classes. With --augmented the
-    images are cut and coloured as the recipe's `augment` says.
+    images are cut and coloured as the recipe's `augment` says. What cannot be read is left out.
 
         bpkd data show camvid/bpkd data.root=data/camvid --out sheet.png
-        bpkd data show photos data.classes=[road,car] augment.crop=[256,256] --augmented
+        bpkd data show photos 'data.classes=[road,car]' 'augment.crop=[256,256]' --augmented
     """
     from bpkd.building import seeded
     from bpkd.datasets.checking.opening import opened
+    from bpkd.datasets.checking.splits import open_split
     from bpkd.datasets.transforms import training_transform
-    from bpkd.report.sheet import contact_sheet, some_indices
+    from bpkd.report.sheet import check_sheet, contact_sheet, some_indices
 
+    check_sheet(out, kernel_size)
     found = opened(source, overrides or ())
-    data = found.build(split)
+    opening = open_split(found, found.data.own_name(split))
+    data, problems = opening.data, [problem.message for problem in opening.problems]
+    if not len(data):
+        raise UserError(f"the split {split!r} has no whole pair: {problems[0]}")
     transform = None
     if augmented:
         arguments = found.augment.model_dump()
@@ -141,8 +123,14 @@ def show(
     indices = some_indices(count, of=len(data), seed=seed)
     title = f"{source}, {split}" + (", as training sees it" if augmented else "")
     with seeded(seed):
-        contact_sheet(data, indices, out, transform=transform, kernel_size=kernel_size, title=title)
-    print(f"{len(indices)} of {len(data)} images: {out}")
+        left_out = contact_sheet(
+            data, indices, out, transform=transform, kernel_size=kernel_size, title=title
+        )
+    if problems:
+        print(f"{len(problems)} make no pair (bpkd data check lists them), e.g. {problems[0]}")
+    for message in left_out:
+        print(f"left out: {message}")
+    print(f"{len(indices) - len(left_out)} of {len(data)} images: {out}")
 
 
 @data_app.command()
@@ -155,19 +143,24 @@ def prepare(
     out: Annotated[
         Path | None, typer.Option(help="Where the result goes; without it, into SOURCE.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make label maps anew that are there already.")
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Convert what a published data set needs before training can read it.
 
-    Nothing is downloaded: the licences want each user to fetch the archives. If SOURCE does not
-    hold them, a line says where to get them and how the folder must look. Finished files are
-    passed over, so a run that was stopped goes on.
+    Nothing is downloaded: the licences want each user to fetch the archives. They are looked for
+    in SOURCE, in the folders in it and in the one above. If they are not there, a line says where
+    to get them, how the folder must look, and which of them are not unpacked yet. Finished files
+    are passed over, so a run that was stopped goes on.
 
         bpkd data prepare cityscapes data/cityscapes
     """
     from bpkd.datasets.preparing import prepare as run
 
-    report = run(dataset, source, out, workers=workers, progress=partial(bar, what="converting"))
+    progress = partial(bar, what="converting")
+    report = run(dataset, source, out, overwrite=overwrite, workers=workers, progress=progress)
     for line in report.lines:
         print(line)
     for problem in report.problems:

@@ -36,9 +36,10 @@ def recipe(
     source: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
     overrides: Overrides = None,
 ) -> None:
-    """Print a recipe as `bpkd train` reads it: joined with its bases, with every default.
+    """Print a recipe as `bpkd train` reads it.
 
-    What it prints is a recipe itself.
+    It is joined with the recipes that it is based on, and has every default, so it says all that
+    decides a run. What is printed is a recipe itself.
 
         bpkd recipe table2/cityscapes/pspnet/bpkd seed=1
         bpkd recipe student.yaml > whole.yaml

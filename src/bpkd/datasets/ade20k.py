@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from bpkd.datasets.classes import hex_palette, listed
 from bpkd.datasets.folder import Folder
@@ -64,6 +65,7 @@ class ADE20K(Folder):
 
     splits = ("train", "val", "training", "validation")
     source = "ADEChallengeData2016.zip from sceneparsing.csail.mit.edu"
+    published: ClassVar = {"training": 20210, "validation": 2000}
 
     def __init__(self, root: str | Path, split: str) -> None:
         super().__init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from bpkd.datasets.folder import Folder
 
@@ -38,6 +39,9 @@ class CamVid(Folder):
     >>> len(CLASSES), list(CLASSES)[:3]
     (11, ['sky', 'building', 'pole'])
     """
+
+    image_ending = ".png"
+    published: ClassVar = {"train": 367, "val": 101, "test": 233}
 
     def __init__(self, root: str | Path, split: str) -> None:
         super().__init__(

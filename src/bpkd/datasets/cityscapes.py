@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from bpkd.datasets.folder import Folder, any_file
+from bpkd.errors import UserError
 
 CLASSES = {
     "road": (128, 64, 128),
@@ -63,11 +66,19 @@ class Cityscapes(Folder):
         "from cityscapes-dataset.com, after registration: leftImg8bit_trainvaltest.zip and "
         "gtFine_trainvaltest.zip, unpacked into one folder"
     )
+    image_ending = ".png"
+    published: ClassVar = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}
 
     def __init__(self, root: str | Path, split: str, *, coarse: bool = False) -> None:
         kind = "gtCoarse" if coarse else "gtFine"
         labels = Path(root).expanduser() / kind
-        converted = any_file(labels, str(split), "*/*_labelTrainIds.png")
+        has = partial(any_file, labels, str(split))
+        converted = has("*/*_labelTrainIds.png")
+        if not converted and not has("*/*_labelIds.png") and has("*/*_polygons.json"):
+            raise UserError(
+                f"{labels} has polygons of {split} and no label maps: run bpkd data prepare "
+                f"cityscapes {root}"
+            )
         super().__init__(
             root,
             split,

@@ -21,7 +21,7 @@ class Folder(Labelled):
     ``images/train/a/b.jpg`` belongs to ``labels/train/a/b.png``. Images: any format that Pillow
     reads, brought to 8-bit RGB (alpha is dropped, EXIF rotation applied, 16-bit grey scaled).
     Label maps: class indices in 8 or 16 bits, palette images (the index is the class), or RGB
-    images in the exact colours of the palette.
+    images in the exact colours of the palette; never JPEG, which blurs them.
 
     Args:
         root: folder that holds everything.
@@ -65,6 +65,10 @@ class Folder(Labelled):
     """Names that ``split`` may have; none: any."""
     source: ClassVar[str] = ""
     """Where the data are to be had, for messages."""
+    image_ending: ClassVar[str] = ".jpg"
+    """Of the images' files, for messages."""
+    published: ClassVar[Mapping[str, int]] = {}
+    """Images in each split of a published data set, in which every label map has its image."""
 
     def __init__(
         self,
@@ -87,7 +91,10 @@ class Folder(Labelled):
         super().__init__(self.root, classes, palette, ignore_index, ignore, label_map)
         self._check_split()
         labels = (labels,) if isinstance(labels, str) else tuple(labels)
-        layout = Layout(self.root, images, labels, list, image_suffix, label_suffix, self.source)
+        layout = Layout(
+            self.root, images, labels, list, image_suffix, label_suffix, self.source,
+            self.image_ending,
+        )  # fmt: skip
         self.pairs = layout.pairs(split)
         self._names = _names([image for image, _ in self.pairs])
 

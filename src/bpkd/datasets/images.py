@@ -33,13 +33,17 @@ class Encoded:
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """The images in a folder and the folders below it, sorted; hidden files are passed over."""
+    """The images in a folder and the folders below it, sorted.
+
+    Hidden files, and hidden folders such as ``.ipynb_checkpoints``, are passed over.
+    """
     known = {end for end, name in Image.registered_extensions().items() if name in Image.OPEN}
-    found = (
-        Path(where, name) for where, _, names in os.walk(folder, followlinks=True) for name in names
-    )
+    found: list[Path] = []
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]  # os.walk goes by it
+        found += (Path(where, name) for name in names if not name.startswith("."))
     for file in sorted(found):
-        if file.suffix.lower() in known and not file.name.startswith("."):
+        if file.suffix.lower() in known:
             yield file
 
 

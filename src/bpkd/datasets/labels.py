@@ -49,9 +49,11 @@ class LabelReader:
         """The label map of a file, (H, W), as class indices and ignore_index.
 
         Raises:
-            UserError: it is damaged, or holds a value or colour that is no class.
+            UserError: it is damaged or a JPEG, or holds a value or colour that is no class.
         """
         opened = open_image(file)
+        if opened.format in ("JPEG", "MPO"):
+            raise UserError(f"{file} is a JPEG, which blurs label values; save label maps as PNG")
         if opened.mode in ("RGB", "RGBA"):
             return self._from_colours(file, np.asarray(opened.convert("RGB")))
         if opened.mode in ("1", "L", "P", "LA", "PA"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bpkd.datasets.images import image_files
-from bpkd.datasets.unpaired import Pair, collected, no_label_map
+from bpkd.datasets.lists import is_pair, listed_images, listed_pairs, read_lines
+from bpkd.datasets.unpaired import Pair, collected, no_label_map, no_pair
 from bpkd.errors import UserError
 
 
@@ -22,6 +25,7 @@ class Layout:
         image_suffix: end of the images' stems that the labels' stems lack.
         label_suffix: end of the labels' stems that the images' stems lack.
         source: where the data are to be had, for messages.
+        image_ending: of the images' files, for messages; any that Pillow reads will do.
     """
 
     root: Path
@@ -31,10 +35,11 @@ class Layout:
     image_suffix: str = ""
     label_suffix: str = ""
     source: str = ""
+    image_ending: str = ".jpg"
 
     def __str__(self) -> str:
         """The layout in one phrase, for messages."""
-        images = f"{self.root}/{self.images}/NAME{self.image_suffix}.jpg"
+        images = f"{self.root}/{self.images}/NAME{self.image_suffix}{self.image_ending}"
         labels = f"{self.root}/{self.labels[0]}/NAME{self.label_suffix}.png"
         listed = f", each NAME a line of {self.root}/{self.listing}" if self.listing else ""
         return f"{images} beside {labels}{listed}" + (f" ({self.source})" if self.source else "")
@@ -50,11 +55,11 @@ class Layout:
         if not self.root.is_dir():
             raise UserError(
                 f"root {self.root} is no folder: set it to the folder of the data set, with "
-                f"{parts[0]}"
+                f"{parts[0]}{parts[0]._elsewhere()}"
             )
         pairs = list(dict.fromkeys(pair for part in parts for pair in part._pairs()))
         unpaired = collected()
-        if not pairs and not (unpaired and unpaired.images):
+        if not pairs and not (unpaired and unpaired.any()):
             raise UserError(f"split {split!r} has no images in {self.root}: expected {parts[0]}")
         return pairs
 
@@ -68,16 +73,17 @@ class Layout:
 
     def _pairs(self) -> list[Pair]:
         """The pairs of a layout in which no ``{split}`` is left."""
-        expected, unpaired = str(self), collected()
-        lines = None if self.listing is None else _lines(self.root / self.listing, expected)
-        if lines and _is_pair(lines[0]):
-            return self._listed_pairs(lines)
-        images = _stems(self.root / self.images, self.image_suffix, expected)
+        unpaired, lines = collected(), self._lines()
+        listing = self.root / str(self.listing)
+        if lines and is_pair(lines[0]):
+            return listed_pairs(lines, listing, self.root)
+        images = self._files(self.images, self.image_suffix)
         if lines is not None:
-            images = self._listed_images(lines, images)
+            lines = [line.removesuffix(self.image_suffix) for line in lines]
+            images = listed_images(lines, listing, images, self.root / self.images)
         maps: dict[str, Path] = {}
         for folder in reversed(self.labels):
-            maps |= _stems(self.root / folder, self.label_suffix, expected)
+            maps |= self._files(folder, self.label_suffix)
         wanted = self.root / self.labels[0]
         no_label_map(
             [
@@ -88,73 +94,62 @@ class Layout:
             len(images),
         )
         if unpaired and lines is None:
-            unpaired.labels += [file for stem, file in maps.items() if stem not in images]
+            end = f"{self.image_suffix}{self.image_ending}"
+            unpaired.labels += [
+                (file, self.root / self.images / f"{stem}{end}")
+                for stem, file in maps.items()
+                if stem not in images
+            ]
         return [(image, maps[stem]) for stem, image in images.items() if stem in maps]
 
-    def _listed_images(self, lines: list[str], images: dict[str, Path]) -> dict[str, Path]:
-        """The images that a list names by their stems, in its order."""
-        listed = dict.fromkeys(
-            stem if stem in images else Path(stem).with_suffix("").as_posix()
-            for stem in (line.removesuffix(self.image_suffix) for line in lines)
-        )
-        if absent := [stem for stem in listed if stem not in images]:
-            raise UserError(
-                f"{self.root / str(self.listing)} names {absent[0]!r}, which is no image in "
-                f"{self.root / self.images} ({len(absent)} of {len(listed)} have none): "
-                "add it, or take the line away"
-            )
-        return {stem: images[stem] for stem in listed}
+    def _lines(self) -> list[str] | None:
+        """The lines of the split's list, if the layout has lists."""
+        if self.listing is None:
+            return None
+        file = self.root / self.listing
+        try:
+            return read_lines(file)
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "not text"
+            raise self._absent(f"{file} is no list of a split ({why})") from None
 
-    def _listed_pairs(self, lines: list[str]) -> list[Pair]:
-        """The pairs that a list names by two paths a line, relative to the root."""
-        pairs: list[Pair] = []
-        for line in lines:
-            if not _is_pair(line):
-                raise UserError(
-                    f"{self.root / str(self.listing)}: {line!r} is no pair of files; expected the "
-                    "paths of an image and its label map, as in the first line"
-                )
-            # Lists in circulation begin their paths with a slash.
-            image, labels = (self.root / path.lstrip("/") for path in line.split())
-            if not image.is_file():
-                raise UserError(
-                    f"{self.root / str(self.listing)} names {image}, which does not exist: "
-                    "add it, or take the line away"
-                )
-            pairs.append((image, labels))
-        missing = [pair for pair in pairs if not pair[1].is_file()]
-        no_label_map(missing, len(pairs))
-        return [pair for pair in pairs if pair not in missing] if missing else pairs
+    def _files(self, name: str, suffix: str) -> dict[str, Path]:
+        """Relative stem, without the suffix -> image file, sorted; hidden ones are passed over."""
+        folder = self.root / name
+        if not folder.is_dir():
+            raise self._absent(f"{folder} is no folder")
+        found: dict[str, Path] = {}
+        twice = []
+        for file in image_files(folder):
+            stem = file.relative_to(folder).with_suffix("").as_posix()
+            if not stem.endswith(suffix):
+                continue
+            stem = stem.removesuffix(suffix)
+            if stem in found:
+                twice.append((file.stem, f"{found[stem]} and {file} bear one name"))
+            else:
+                found[stem] = file
+        no_pair(twice, "take one of them away")
+        return found
 
+    def _absent(self, what: str) -> UserError:
+        return UserError(f"{what}: expected {self}; correct root or split{self._elsewhere()}")
 
-def _lines(file: Path, expected: str) -> list[str]:
-    """The lines of a split's list, without empty ones."""
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{file} is no list of a split ({getattr(error, 'strerror', None) or 'not text'}): "
-            f"expected {expected}; correct root or split"
-        ) from None
-    return [line for line in lines if line]
+    def _elsewhere(self) -> str:
+        """The end of a message: where the layout is, if the root is a level too high or too low."""
+        if not self._is_at(self.root):
+            for place in _around(self.root):
+                if self._is_at(place):
+                    return f"; did you mean data.root={place}?"
+        return ""
+
+    def _is_at(self, root: Path) -> bool:
+        folders = all((root / folder).is_dir() for folder in (self.images, self.labels[0]))
+        return folders and (self.listing is None or (root / self.listing).is_file())
 
 
-def _is_pair(line: str) -> bool:
-    paths = line.split()
-    return len(paths) == 2 and all(Path(path).suffix for path in paths)
-
-
-def _stems(folder: Path, suffix: str, expected: str) -> dict[str, Path]:
-    """Relative stem, without the suffix -> image file, sorted; hidden files are passed over."""
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder: expected {expected}; correct root or split")
-    found: dict[str, Path] = {}
-    for file in image_files(folder):
-        stem = file.relative_to(folder).with_suffix("").as_posix()
-        if not stem.endswith(suffix):
-            continue
-        stem = stem.removesuffix(suffix)
-        if stem in found:
-            raise UserError(f"{found[stem]} and {file} bear one name: take one of them away")
-        found[stem] = file
-    return found
+def _around(folder: Path) -> Iterator[Path]:
+    """The folder that it lies in, and those that lie in it."""
+    yield Path(os.path.abspath(folder)).parent
+    if folder.is_dir():
+        yield from (inner for inner in sorted(folder.iterdir()) if inner.is_dir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from bpkd.datasets.classes import listed, spaced_palette
 from bpkd.datasets.folder import Folder
@@ -56,6 +57,7 @@ class PascalContext(Folder):
         "cs.stanford.edu/~roozbeh/pascal-context, made into PNGs by bpkd data prepare "
         "pascal-context"
     )
+    published: ClassVar = {"train": 4998, "val": 5105}
 
     def __init__(self, root: str | Path, split: str, *, background: bool = False) -> None:
         super().__init__(

@@ -1,8 +1,8 @@
-"""Files of a data set that have no counterpart: an error, unless somebody collects them."""
+"""Files of a data set that make no pair: an error, unless somebody collects them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -12,19 +12,28 @@ from typing import TypeAlias
 from bpkd.errors import UserError
 
 Pair: TypeAlias = tuple[Path, Path]
+#: The name of a sample, and what keeps it from being one.
+Fault: TypeAlias = tuple[str, str]
 
 
 @dataclass
 class Unpaired:
-    """Files that have no counterpart.
+    """Files that make no pair.
 
     Attributes:
         images: without a label map, each with the label map that was expected.
-        labels: label maps without an image, of layouts that take every image there is.
+        labels: label maps without an image, each with the image that was expected, of layouts
+            that take every image there is.
+        others: what else is no pair, such as a line of a list that names no image.
     """
 
     images: list[Pair] = field(default_factory=list)
-    labels: list[Path] = field(default_factory=list)
+    labels: list[Pair] = field(default_factory=list)
+    others: list[Fault] = field(default_factory=list)
+
+    def any(self) -> bool:
+        """Whether something was to be a pair and is none."""
+        return bool(self.images or self.others)
 
 
 _collected: ContextVar[Unpaired | None] = ContextVar("collected", default=None)
@@ -32,10 +41,10 @@ _collected: ContextVar[Unpaired | None] = ContextVar("collected", default=None)
 
 @contextmanager
 def collecting_unpaired() -> Iterator[Unpaired]:
-    """Inside, images without a label map are left out of a data set and listed, not an error.
+    """Inside, what makes no pair is left out of a data set and listed, not an error.
 
     Yields:
-        What fills with the files that have no counterpart.
+        What fills with the files that make no pair.
 
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
@@ -49,8 +58,8 @@ def collecting_unpaired() -> Iterator[Unpaired]:
     []
     >>> [(image.name, labels.name) for image, labels in unpaired.images]
     [('a.jpg', 'a.png')]
-    >>> [labels.name for labels in unpaired.labels]
-    ['b.png']
+    >>> [(labels.name, image.name) for labels, image in unpaired.labels]
+    [('b.png', 'b.jpg')]
     """
     unpaired = Unpaired()
     token = _collected.set(unpaired)
@@ -83,3 +92,19 @@ def no_label_map(missing: list[Pair], total: int) -> None:
             f"{image} has no label map {labels} ({len(missing)} of {total} images have none): "
             "add it, or take the image away"
         )
+
+
+def no_pair(faults: Sequence[Fault], advice: str) -> None:
+    """Whatever else makes no pair: collected where somebody collects, otherwise an error.
+
+    Args:
+        faults: perhaps none.
+        advice: what to do, the end of the message.
+
+    Raises:
+        UserError: there are some, and nobody collects.
+    """
+    if (unpaired := _collected.get()) is not None:
+        unpaired.others += faults
+    elif faults:
+        raise UserError(f"{faults[0][1]}: {advice}")

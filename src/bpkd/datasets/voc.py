@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from bpkd.datasets.classes import bit_palette, listed
 from bpkd.datasets.folder import Folder
@@ -56,6 +57,13 @@ class VOC(Folder):
         "VOCtrainval_11-May-2012.tar from host.robots.ox.ac.uk; for train_aug also SBD, made into "
         "PNGs by bpkd data prepare voc"
     )
+    published: ClassVar = {
+        "train": 1464,
+        "val": 1449,
+        "trainval": 2913,
+        "trainaug": 10582,
+        "aug": 9118,
+    }
 
     def __init__(self, root: str | Path, split: str) -> None:
         folder = voc_folder(root, 2012)

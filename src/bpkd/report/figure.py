@@ -109,7 +109,7 @@ def comparison(
     height, width = labels.shape
     window = busiest_window(labels, (max(1, height * 2 // 5), max(1, width * 2 // 5)))
     figure = _draw(image, maps, window, data.palette, data.ignore_index)
-    kind = file.suffix[1:] or "png"
+    kind = file.suffix[1:].lower() or "png"
     if kind not in (known := figure.canvas.get_supported_filetypes()):
         raise UserError(f"{file}: no kind of picture; expected one of {', '.join(known)}")
     with replacing(file) as temporary:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bpkd.dotted import resolve
 from bpkd.errors import UserError
 from bpkd.messages import finding
-from bpkd.recipe import load_recipe
-from bpkd.recipe_files import change
+from bpkd.recipe import Recipe
+from bpkd.recipe_files import change, find, first_line, read
 from bpkd.sections import Augment, Data
 
 FOLDER = "bpkd.datasets.folder.Folder"
+HUB = "bpkd.datasets.hub.Hub"
 
 
 class _Sections(BaseModel):
@@ -43,19 +47,22 @@ class Opened:
     splits: list[str]
 
     def build(self, split: str) -> Any:
-        """The data set of a split.
+        """The data set of a split by its own name.
 
         Raises:
             UserError: it has no such split, or something is wrong with its folders.
         """
-        return self.data.built("data", split=self.data.own_name(split))
+        return self.data.built("data", split=split)
 
 
 def opened(source: str, overrides: Sequence[str] = ()) -> Opened:
-    """The data of a recipe, or of a folder in :class:`~bpkd.datasets.folder.Folder`'s layout.
+    """The data of a recipe, of a folder or file, or of the Hugging Face hub.
 
     Args:
-        source: a recipe's file or name, or a folder of ``images/SPLIT`` and ``labels/SPLIT``.
+        source: a recipe's file or name, which need hold no more than ``data``; or a folder of
+            ``images/SPLIT`` and ``labels/SPLIT``, see :class:`~bpkd.datasets.folder.Folder`; or
+            what :class:`~bpkd.datasets.hub.Hub` reads: a Parquet file, a folder that
+            ``save_to_disk`` wrote, or, with ``data.use`` naming that class, "owner/name".
         overrides: ``key=value`` as in a recipe, such as ``data.classes=[road,car]``; with
             ``data.use=...`` a folder may be in the layout of another data set.
 
@@ -65,32 +72,85 @@ def opened(source: str, overrides: Sequence[str] = ()) -> Opened:
     >>> opened("demo/plain").splits
     ['train', 'val', 'test']
     """
-    if not Path(source).expanduser().is_dir() or (Path(source) / "recipe.yaml").is_file():
-        recipe = load_recipe(source, list(overrides))
-        return Opened(recipe.data, recipe.augment, _own_names(recipe.data))
-    content = OmegaConf.create({"data": {"use": FOLDER, "root": source}})
+    recipe = _recipe(source, overrides)
+    content = _described(source) if recipe is None else read(recipe)
     for override in overrides:
         change(content, override)
-    plain = OmegaConf.to_container(content, resolve=True)
+    sections = _sections(content, recipe, source)
+    data = sections.data
+    if data.use == FOLDER and recipe is None and not {"images", "labels"} & data.arguments.keys():
+        return Opened(data, sections.augment, _splits_of(Path(source).expanduser(), data))
+    return Opened(data, sections.augment, _own_names(data))
+
+
+def _recipe(source: str, overrides: Sequence[str]) -> Path | None:
+    """The file of the recipe; None where the source is the data themselves."""
+    place = Path(source).expanduser()
+    if place.suffix == ".parquet" or (place.is_dir() and not (place / "recipe.yaml").is_file()):
+        return None
     try:
+        return find(source)
+    except UserError as error:
+        if place.is_dir():
+            raise  # a run's folder: the message names its recipe
+        if any(override.startswith("data.use=") for override in overrides):
+            return None
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and "did you mean" not in str(error):
+            hint = f"for a data set of the Hugging Face hub add data.use={HUB}"
+            raise UserError(f"{error}; {hint}") from None
+        raise
+
+
+def _described(source: str) -> DictConfig:
+    """What a recipe would say of a folder or file."""
+    place = Path(source).expanduser()
+    if (place / "dataset_dict.json").is_file():
+        return OmegaConf.create({"data": {"use": HUB, "root": source}})
+    if place.is_file() or (place / "state.json").is_file():  # one split alone
+        return OmegaConf.create({"data": {"use": HUB, "root": source, "val": None, "test": None}})
+    return OmegaConf.create({"data": {"use": FOLDER, "root": source}})
+
+
+def _sections(content: DictConfig, recipe: Path | None, source: str) -> _Sections:
+    """``data`` and ``augment``, checked; what else a recipe may hold need not be right, or there.
+
+    Raises:
+        UserError: one line that names the source and the key.
+    """
+    where = source if recipe is None else str(recipe)
+    others = set() if recipe is None else Recipe.model_fields.keys() - _Sections.model_fields.keys()
+    try:
+        plain: Any = OmegaConf.to_container(content, resolve=True)
+        plain = {key: value for key, value in plain.items() if key not in others}
         sections = _Sections.model_validate(plain)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{where}: {first_line(error)}") from error
     except ValidationError as error:
-        raise UserError(f"{source}: {finding(error, plain, _Sections)}") from None
-    sections.data.check("data", given=["split"])
-    named = {"images", "labels"} & sections.data.arguments.keys()
-    if sections.data.use != FOLDER or named:
-        return Opened(sections.data, sections.augment, _own_names(sections.data))
-    return Opened(sections.data, sections.augment, _splits_of(Path(source).expanduser()))
+        schema = _Sections if recipe is None else Recipe
+        raise UserError(f"{where}: {finding(error, plain, schema)}") from None
+    try:
+        sections.data.check("data", given=["split"])
+    except UserError as error:
+        raise UserError(str(error) if recipe is None else f"{where}: {error}") from error
+    return sections
 
 
 def _own_names(data: Data) -> list[str]:
-    """The splits by the data set's own names; one that serves twice is named once."""
-    names = [data.train, data.val, data.test]
+    """The splits by the data set's own names; one that serves twice is named once.
+
+    A name that nobody wrote is left out where the data set's class says that it has no such split.
+    """
+    known = getattr(resolve(data.use), "splits", ())
+    names = [
+        getattr(data, role)
+        for role in ("train", "val", "test")
+        if role in data.model_fields_set or not known or role in known
+    ]
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
-def _splits_of(root: Path) -> list[str]:
-    """The folders in ``images``: train, val and test first."""
+def _splits_of(root: Path, data: Data) -> list[str]:
+    """The folders in ``images``, without those that ``data.test=null`` and the like leave out."""
     images = root / "images"
     names = [path.name for path in images.iterdir() if path.is_dir()] if images.is_dir() else []
     names = [name for name in names if not name.startswith(".")]
@@ -98,7 +158,16 @@ def _splits_of(root: Path) -> list[str]:
         raise UserError(
             f"{root} has no split: expected {root}/images/train/NAME.jpg beside "
             f"{root}/labels/train/NAME.png; for another layout set data.images and data.labels, "
-            "or the data set's class by data.use, or give a recipe"
+            f"or the data set's class by data.use, or give a recipe{_elsewhere(root)}"
         )
-    usual = ["train", "val", "test"]
-    return sorted(names, key=lambda name: (usual.index(name) if name in usual else 3, name))
+    used = _own_names(data)
+    unused = {role for role in ("val", "test") if getattr(data, role) is None} - set(used)
+    order = {name: place for place, name in enumerate(used)}
+    return sorted({*names} - unused, key=lambda name: (order.get(name, len(order)), name))
+
+
+def _elsewhere(root: Path) -> str:
+    """The end of a message: a folder near ``root`` that holds images beside labels."""
+    around = [root.absolute().parent, *sorted(path for path in root.iterdir() if path.is_dir())]
+    near = [place for place in around if all((place / it).is_dir() for it in ("images", "labels"))]
+    return f"; did you mean {near[0]}?" if near else ""

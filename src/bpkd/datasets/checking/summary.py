@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 
 from bpkd.datasets.checking.examining import Counts, Examiner, Findings, Problem
 from bpkd.datasets.parallel import Progress, each
-from bpkd.errors import UserError
 
 
 @dataclass
@@ -125,7 +123,7 @@ def check(
     data: Any,
     split: str,
     *,
-    missing: Sequence[tuple[Path, Path]] = (),
+    known: Sequence[Problem] = (),
     workers: int | None = 0,
     colours: bool = False,
     progress: Progress = iter,
@@ -136,24 +134,17 @@ def check(
         data: by the contract of :mod:`bpkd.datasets`; pickled to the workers where the system
             starts processes anew.
         split: its name, for the report.
-        missing: images whose label map is missing, with the file that was expected.
+        known: what is wrong with samples that the data set leaves out.
         workers: processes that read, see :func:`~bpkd.datasets.parallel.each`.
         colours: also mean and standard deviation of the images.
         progress: wraps what is gone through.
-
-    Raises:
-        UserError: the split is empty.
 
     >>> from bpkd.datasets.scenes import Scenes
     >>> summary = check(Scenes("val", size=(32, 32), count=2), "val")
     >>> summary.images, summary.extent()["max"], summary.labelled + summary.ignored
     (2, (32, 32), 2048)
     """
-    if not len(data) and not missing:
-        raise UserError(f"the split {split!r} is empty; check its files")
-    summary = Summary(split, list(data.classes))
-    for image, labels in missing:
-        summary.add(Problem(Path(image).stem, f"{image} has no label map {labels}"))
+    summary = Summary(split, list(data.classes), problems=list(known))
     indices = range(len(data))
     for found in each(Examiner(data, colours), indices, workers=workers, progress=progress):
         summary.add(found)

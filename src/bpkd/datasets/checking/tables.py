@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from bpkd.datasets.checking.summary import Summary, share
+from bpkd.report.columns import Columns
 
 
-def splits_table(summaries: Sequence[Summary]) -> Table:
+def splits_table(summaries: Sequence[Summary]) -> Columns:
     """A column a split: counts, sizes, and the shares of what is ignored and on a boundary."""
-    table = _table("", [summary.split for summary in summaries])
-    for title, cells in _split_rows(summaries):
-        table.add_row(Text(title), *map(Text, cells))
-    return table
+    rows = [[title, *cells] for title, cells in _split_rows(summaries)]
+    return Columns(["", *(summary.split for summary in summaries)], rows)
 
 
 def _split_rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, list[str]]]:
@@ -43,18 +38,18 @@ def _split_rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, list[str]]]
             yield f"{colour}, mean ± deviation", [f"{m:.1f} ± {d:.1f}" for m, d in pairs]
 
 
-def classes_table(summaries: Sequence[Summary]) -> Table:
+def classes_table(summaries: Sequence[Summary]) -> Columns:
     """A row a class: its share of the labelled pixels and its number of images, in each split."""
     headings = [
         heading for s in summaries for heading in (f"{s.split}\n% pixels", f"{s.split}\nimages")
     ]
-    table = _table("class", headings)
+    rows = []
     for index, name in enumerate(summaries[0].classes):
-        cells = []
+        cells = [f"{index} {name}"]
         for summary in summaries:
             cells += [_percent(summary.shares()[index]), f"{summary.occurs[index]:,}"]
-        table.add_row(Text(f"{index} {name}"), *map(Text, cells))
-    return table
+        rows.append(cells)
+    return Columns(["class", *headings], rows)
 
 
 def _percent(part: float) -> str:
@@ -66,11 +61,3 @@ def _percent(part: float) -> str:
     if part == 0:
         return "-"
     return f"{100 * part:.2f}" if part >= 5e-5 else "<0.01"
-
-
-def _table(first: str, headings: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(Text(first), no_wrap=True)
-    for heading in headings:
-        table.add_column(Text(heading), justify="right", no_wrap=True)
-    return table

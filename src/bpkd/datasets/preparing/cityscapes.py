@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from bpkd.datasets.cityscapes import IGNORED, TRAIN_IDS, Cityscapes
-from bpkd.datasets.parallel import Progress
-from bpkd.datasets.preparing.common import Job, Report, convert, link
+from bpkd.datasets.preparing.common import Job, Report, Request, convert, link
+from bpkd.datasets.preparing.finding import nearest, packed
+from bpkd.datasets.preparing.inspecting import inspected
 from bpkd.errors import UserError
 
 # In the order of their ids, 0 to 33, in the official table (cityscapesScripts, labels.py).
@@ -21,43 +23,68 @@ traffic light, traffic sign, vegetation, terrain, sky, person, rider, car, truck
 trailer, train, motorcycle, bicycle
 """
 IDS = {name.strip(): id_ for id_, name in enumerate(_NAMES.split(","))} | {"license plate": -1}
+_PARTS = ("leftImg8bit", "gtFine", "gtCoarse")
 _SUFFIXES = ("labelIds.png", "polygons.json")
 
 
-def prepare(source: Path, target: Path, *, workers: int | None, progress: Progress) -> Report:
-    """Write ``*_labelTrainIds.png`` beside, or under ``target`` as, the official files.
+def prepare(request: Request) -> Report:
+    """Write ``*_labelTrainIds.png`` beside, or under ``out`` as, the official files.
 
     Takes ``*_labelIds.png`` where there are such, otherwise draws ``*_polygons.json``; of
     ``gtFine``, and of ``gtCoarse`` if it is there.
 
     Raises:
-        UserError: ``source`` has neither.
+        UserError: there is neither near the source, nor label maps that are made already.
     """
-    jobs = _jobs(source, target)
-    if not jobs:
+    source = request.source
+    root = nearest(source, _PARTS, _root)
+    if root is None:
         raise UserError(
             f"{source} is not Cityscapes: expected {source}/gtFine/train/CITY/*_gtFine_labelIds.png"
             f" (or _polygons.json) beside {source}/leftImg8bit/train/CITY/*_leftImg8bit.png, "
-            f"{Cityscapes.source}"
+            f"{Cityscapes.source}" + packed(source, {"leftImg8bit_*.zip": "", "gt*.zip": ""})
         )
-    images = source / "leftImg8bit"
-    if images.is_dir():
-        link(images, target / "leftImg8bit")
-    report = convert(jobs, train_ids, workers=workers, progress=progress)
-    if not images.is_dir():
-        report.lines.append(f"{images} is missing: unpack leftImg8bit_trainvaltest.zip there")
-    report.lines.append(f"set data.root={target}")
+    target = request.out or root
+    if not (jobs := _jobs(root, target)):
+        return inspected(Cityscapes, root, {"train": 2975, "val": 500}, request)
+    report = convert(jobs, train_ids, request)
+    if root != source:
+        report.lines.insert(0, f"taken: {root}")
+    _link_images(root, target, report)
+    if not report.problems:
+        report.ready(target)
     return report
 
 
-def _jobs(source: Path, target: Path) -> list[Job]:
+def _root(places: Sequence[Path]) -> Path | None:
+    """The folder with ``gtFine`` or ``gtCoarse``; the archive's own where it has made one."""
+    found = (root for place in places for root in (place, place / "gtFine_trainvaltest"))
+    ends = (*_SUFFIXES, "labelTrainIds.png")
+    return next((r for r in found if any(any(r.glob(f"gt*/*/*/*_{end}")) for end in ends)), None)
+
+
+def _link_images(root: Path, target: Path, report: Report) -> None:
+    """Bring ``leftImg8bit`` into its place, or say what has to be fetched."""
+    wanted, archive = target / "leftImg8bit", "leftImg8bit_trainvaltest"
+    near = (wanted, root / "leftImg8bit", root.parent / archive / "leftImg8bit")
+    found = next((folder for folder in near if folder.is_dir()), None)
+    if found is None:
+        fetch = f"; fetch {archive}.zip from cityscapes-dataset.com and unpack it into {root}"
+        there = packed(root, {"leftImg8bit_*.zip": ""})
+        report.problems.append(f"{root / 'leftImg8bit'} is missing{there or fetch}")
+    elif found != wanted:
+        link(found, wanted)
+        report.lines.append(f"{wanted} is a link to {found}")
+
+
+def _jobs(root: Path, target: Path) -> list[Job]:
     """Each annotation with the file to be written; label maps rather than polygons."""
     jobs: dict[Path, Path] = {}
     for kind in ("gtFine", "gtCoarse"):
         for suffix in _SUFFIXES:
-            for file in sorted((source / kind).glob(f"*/*/*_{kind}_{suffix}")):
+            for file in sorted((root / kind).glob(f"*/*/*_{kind}_{suffix}")):
                 name = file.name.removesuffix(suffix) + "labelTrainIds.png"
-                jobs.setdefault(target / file.relative_to(source).with_name(name), file)
+                jobs.setdefault(target / file.relative_to(root).with_name(name), file)
     return [(file, written) for written, file in jobs.items()]
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from PIL import Image
 
-from bpkd.datasets.folder import Folder
 from bpkd.datasets.parallel import Progress, each
-from bpkd.datasets.unpaired import collecting_unpaired
 from bpkd.errors import UserError
 from bpkd.files import replacing
 from bpkd.messages import one_line
@@ -21,42 +19,69 @@ Job: TypeAlias = tuple[Any, Path]
 Make: TypeAlias = Callable[[Any], Image.Image]
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is to be prepared, and how.
+
+    Attributes:
+        source: where the archives were unpacked.
+        out: where the result goes; None puts it into ``source``.
+        overwrite: make label maps anew that are there already.
+        workers: processes, see :func:`~bpkd.datasets.parallel.each`.
+        progress: wraps what is gone through.
+    """
+
+    source: Path
+    out: Path | None = None
+    overwrite: bool = False
+    workers: int | None = 0
+    progress: Progress = iter
+
+
 @dataclass
 class Report:
     """What a preparation has to say.
 
     Attributes:
         lines: what was done, and where it is.
-        problems: what could not be converted, a line each.
+        problems: what could not be converted or is missing, a line each.
+        failed: the label maps that could not be made.
     """
 
     lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    failed: set[Path] = field(default_factory=set)
+
+    def ready(self, root: Path, more: str = "") -> None:
+        """Say what a recipe needs to read the result."""
+        without = f", without the {len(self.failed)} that failed" if self.failed else ""
+        self.lines.append(f"ready{without}: set data.root={root}{more}")
 
 
-def convert(
-    jobs: Sequence[Job], make: Make, *, workers: int | None = 0, progress: Progress = iter
-) -> Report:
-    """Make the label maps that are not there yet.
+def convert(jobs: Sequence[Job], make: Make, request: Request) -> Report:
+    """Make the label maps that are not there yet; with ``overwrite``, all of them.
 
     Args:
         jobs: what each is made from, and its file, a PNG.
         make: makes one; can be pickled.
-        workers: processes, see :func:`~bpkd.datasets.parallel.each`.
-        progress: wraps what is gone through.
+        request: how.
 
     Raises:
         UserError: a file cannot be written.
     """
-    left = [job for job in jobs if not job[1].is_file()]
+    left = [job for job in jobs if request.overwrite or not job[1].is_file()]
     report = Report()
-    for outcome in each(_Writer(make), left, workers=workers, progress=progress):
+    outcomes = each(_Writer(make), left, workers=request.workers, progress=request.progress)
+    for (_, target), outcome in zip(left, outcomes, strict=True):
         if isinstance(outcome, UserError):
             raise UserError(str(outcome))  # a full disk: the next file would not fit either
         if outcome:
             report.problems.append(outcome)
-    made = len(left) - len(report.problems)
-    report.lines.append(f"{made} label maps written, {len(jobs) - len(left)} were there already")
+            report.failed.add(target)
+    there = len(jobs) - len(left)
+    anew = " (--overwrite makes them anew, e.g. from another source)" if there else ""
+    made = len(left) - len(report.failed)
+    report.lines.append(f"{made} label maps written, {there} were there already{anew}")
     return report
 
 
@@ -118,26 +143,3 @@ def read_list(file: Path, where: str) -> list[str]:
         return file.read_text().split()
     except (OSError, UnicodeDecodeError):
         raise UserError(f"{file} is missing or no list: expected {where}") from None
-
-
-def inspected(data_set: Callable[..., Folder], root: Path, published: Mapping[str, int]) -> Report:
-    """A data set that is read as it is published: counts its pairs and lists missing label maps.
-
-    Args:
-        data_set: called with root and split.
-        root: its folder.
-        published: how many images each split has.
-
-    Raises:
-        UserError: the folder does not look as it must.
-    """
-    report = Report([f"nothing needs converting: set data.root={root}"])
-    for split, expected in published.items():
-        with collecting_unpaired() as unpaired:
-            found = len(data_set(root, split))
-        note = "" if found == expected else f" (published: {expected})"
-        report.lines.append(f"{split}: {found} images with label maps{note}")
-        report.problems += [
-            f"{image} has no label map {labels}" for image, labels in unpaired.images
-        ]
-    return report

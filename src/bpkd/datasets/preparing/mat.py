@@ -17,3 +17,12 @@ def load_mat(file: Path) -> dict[str, Any]:
     scipy_io = extra("scipy.io", f"{file}, a MATLAB file,", "prepare")
     variables: dict[str, Any] = scipy_io.loadmat(file)
     return variables
+
+
+def needs_scipy(folder: Path) -> None:
+    """Stop before the first of many files rather than at each.
+
+    Raises:
+        UserError: scipy is not installed.
+    """
+    extra("scipy.io", f"{folder}, with MATLAB files,", "prepare")

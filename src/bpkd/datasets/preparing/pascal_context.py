@@ -2,153 +2,95 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from bpkd.datasets.parallel import Progress
-from bpkd.datasets.pascal_context import CLASSES, LABEL_IDS
-from bpkd.datasets.preparing.common import Job, Report, convert, link, read_list, write_list
-from bpkd.datasets.preparing.mat import load_mat
-from bpkd.datasets.preparing.rle import decode
-from bpkd.datasets.voc import voc_folder
+from bpkd.datasets.pascal_context import PascalContext
+from bpkd.datasets.preparing.common import Make, Report, Request, convert, link, write_list
+from bpkd.datasets.preparing.finding import nearest, own, packed, voc_in, voc_root
+from bpkd.datasets.preparing.inspecting import inspected
+from bpkd.datasets.preparing.mat import needs_scipy
+from bpkd.datasets.preparing.pascal_annotations import (
+    LAYOUT,
+    FromMat,
+    from_json,
+    from_masks,
+    from_mats,
+    numbers,
+)
 from bpkd.errors import UserError
 
-# Names in 59_labels.txt of what labels.txt, the list of all 459, calls otherwise.
-_ALIASES = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
-_LAYOUT = (
-    "VOCdevkit/VOC2010 (trainval archive of VOC 2010, from host.robots.ox.ac.uk) beside, from "
-    "cs.stanford.edu/~roozbeh/pascal-context, trainval/*.mat with labels.txt and 59_labels.txt; "
-    "or beside trainval_merged.json of the Detail API"
-)
-Splits = dict[str, list[str]]
+_PARTS = ("VOCdevkit", "VOC2010", "trainval")
 
 
-def prepare(source: Path, target: Path, *, workers: int | None, progress: Progress) -> Report:
+def prepare(request: Request) -> Report:
     """Write ``SegmentationClassContext/*.png`` and ``ImageSets/SegmentationContext/*.txt``.
 
     Value 0 is what is none of the 59 classes; 1 to 59 are the classes in the order of
     :data:`bpkd.datasets.pascal_context.CLASSES`, whatever the order of the source.
 
     Raises:
-        UserError: ``source`` does not hold the images and one kind of annotations.
+        UserError: the images and one kind of annotations are not both near the source, nor are
+            label maps that are made already.
     """
-    voc = voc_folder(source, 2010)
-    folder = voc if target == source else target / "VOC2010"
-    places = (source, voc, source / "VOCdevkit")
-    labels = folder / "SegmentationClassContext"
-    merged = next((p for place in places if (p := place / "trainval_merged.json").is_file()), None)
-    mats = next((p for place in places if any((p := place / "trainval").glob("*.mat"))), None)
-    if not (voc / "JPEGImages").is_dir() or (merged or mats) is None:
-        raise UserError(f"{source} is not Pascal Context: expected it to hold {_LAYOUT}")
-    if mats is not None:
-        jobs, splits = _from_mat(mats, voc, labels)
-        report = convert(jobs, FromMat(numbers(mats.parent)), workers=workers, progress=progress)
-    else:
-        assert merged is not None
-        jobs, splits = _from_json(merged, labels)
-        report = convert(jobs, from_masks, workers=workers, progress=progress)
-    link(voc / "JPEGImages", folder / "JPEGImages")
-    for split, names in splits.items():
-        write_list(names, folder / "ImageSets/SegmentationContext" / f"{split}.txt")
-    report.lines.append(
-        ", ".join(f"{split}: {len(names)} images" for split, names in splits.items())
+    source = request.source
+    if (found := nearest(source, _PARTS, _found)) is None:
+        raise _refusal(source)
+    voc, annotations = found
+    if annotations is None:
+        root = voc_root(source, voc, 2010)
+        return inspected(PascalContext, root, {"train": 4998, "val": 5105}, request)
+    return _converted(voc, annotations, request)
+
+
+def _found(places: Sequence[Path]) -> tuple[Path, Path | None] | None:
+    """VOC's folder, and the annotations unless their label maps are made already."""
+    voc, annotations = voc_in(places, 2010), _annotations(places)
+    made = voc is not None and (voc / "SegmentationClassContext").is_dir()
+    return (voc, annotations) if voc is not None and (annotations or made) else None
+
+
+def _annotations(places: Sequence[Path]) -> Path | None:
+    """The folder of MATLAB files, or else the JSON file."""
+    inner = ("", "VOC2010", "VOCdevkit", "VOCdevkit/VOC2010")
+    near = [place / name for place in places for name in inner]
+    mats = (place / "trainval" for place in near if any((place / "trainval").glob("*.mat")))
+    merged = (place / "trainval_merged.json" for place in near)
+    return next(mats, None) or next(filter(Path.is_file, merged), None)
+
+
+def _refusal(source: Path) -> UserError:
+    places = own(source, _PARTS)
+    voc, annotations = voc_in(places, 2010), _annotations(places)
+    parts = {"VOC2010/JPEGImages": voc, "annotations": annotations}
+    lacks = " and no ".join(name for name, part in parts.items() if part is None)
+    archives = {} if voc else {"VOCtrainval*2010*.tar*": ""}
+    archives |= {} if annotations else {"trainval.t*gz": "", "trainval.tar": ""}
+    return UserError(
+        f"{source} is not Pascal Context, it has no {lacks}: expected it to hold {LAYOUT}"
+        + packed(source, archives)
     )
-    report.lines.append(f"set data.root={target}")
+
+
+def _converted(voc: Path, annotations: Path, request: Request) -> Report:
+    """Convert, and list what could be converted."""
+    folder = voc if request.out is None else request.out / "VOC2010"
+    labels = folder / "SegmentationClassContext"
+    make: Make = from_masks
+    if annotations.is_dir():
+        needs_scipy(annotations)
+        make = FromMat(numbers(annotations.parent))
+        jobs, splits = from_mats(annotations, voc, labels)
+    else:
+        jobs, splits = from_json(annotations, labels)
+    report = convert(jobs, make, request)
+    report.lines.insert(0, f"taken: {voc}, {annotations}")
+    link(voc / "JPEGImages", folder / "JPEGImages")
+    counts = []
+    for split, listed in splits.items():
+        names = [name for name in listed if labels / f"{name}.png" not in report.failed]
+        write_list(names, folder / "ImageSets/SegmentationContext" / f"{split}.txt")
+        counts.append(f"{split}: {len(names)} images")
+    report.lines.append(", ".join(counts))
+    report.ready(request.out or voc_root(request.source, voc, 2010))
     return report
-
-
-def _from_mat(mats: Path, voc: Path, labels: Path) -> tuple[list[Job], Splits]:
-    """The files, and the splits: those of VOC 2010, as far as they are annotated."""
-    files = {file.stem: file for file in sorted(mats.glob("*.mat"))}
-    splits = {
-        split: [name for name in read_list(voc / f"ImageSets/Main/{split}.txt", _LAYOUT)
-                if name in files]
-        for split in ("train", "val")
-    }  # fmt: skip
-    return [(file, labels / f"{name}.png") for name, file in files.items()], splits
-
-
-def numbers(folder: Path) -> list[int]:
-    """The number of each class among the 459 labels, as the lists beside the annotations say.
-
-    Raises:
-        UserError: the lists are missing, or not those of Pascal Context.
-    """
-    every, chosen = (_numbered(folder / name) for name in ("labels.txt", "59_labels.txt"))
-    names = {_ALIASES.get(name, name) for name in chosen}
-    if names != set(CLASSES) or not names <= every.keys():
-        odd = sorted(names ^ set(CLASSES) or names - every.keys())[0]
-        raise UserError(
-            f"{folder}/59_labels.txt and labels.txt are not those of Pascal Context: {odd!r} is "
-            "in one alone of the lists and the 59 classes"
-        )
-    return [every[name] for name in CLASSES]
-
-
-def _numbered(file: Path) -> dict[str, int]:
-    """Lines such as ``2: aeroplane``; spaces in names do not count."""
-    try:
-        lines = [line.split(":") for line in file.read_text().splitlines() if line.strip()]
-        return {name.replace(" ", ""): int(number) for number, name in lines}
-    except (OSError, ValueError):
-        raise UserError(f"{file} is missing or no list such as '2: aeroplane': {_LAYOUT}") from None
-
-
-@dataclass(frozen=True)
-class FromMat:
-    """Makes the label map of a file with the variable ``LabelMap``, values 0 to 459.
-
-    Attributes:
-        numbers: of each class, in the classes' order.
-    """
-
-    numbers: list[int]
-
-    def __call__(self, file: Path) -> Image.Image:
-        """The label map: 0, or 1 + class."""
-        return _image(np.asarray(load_mat(file)["LabelMap"]), self.numbers)
-
-
-def _from_json(file: Path, labels: Path) -> tuple[list[Job], Splits]:
-    """Each image's masks, and the splits that the file calls phases."""
-    try:
-        content = json.loads(file.read_text())
-        images = {image["image_id"]: image for image in content["images"]}
-        masks: dict[int, list[Any]] = {image_id: [] for image_id in images}
-        for each in content["annos_segmentation"]:
-            masks[each["image_id"]].append((each["category_id"], each["segmentation"]))
-        splits: Splits = {"train": [], "val": []}
-        jobs: list[Job] = []
-        for image_id, image in images.items():
-            if image["phase"] in splits:
-                name = Path(image["file_name"]).stem
-                splits[image["phase"]].append(name)
-                size = (image["height"], image["width"])
-                jobs.append(((size, masks[image_id]), labels / f"{name}.png"))
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{file} is not the file of the Detail API ({type(error).__name__}: {error}): expected "
-            "images and annos_segmentation"
-        ) from None
-    return jobs, splits
-
-
-def from_masks(item: tuple[tuple[int, int], list[Any]]) -> Image.Image:
-    """The label map of a size and masks, (number, run lengths) each, later over earlier."""
-    size, masks = item
-    values = np.zeros(size, dtype=np.uint16)
-    for number, mask in masks:
-        values[decode(mask["counts"], size)] = number
-    return _image(values, LABEL_IDS)
-
-
-def _image(values: Any, of_classes: Any) -> Image.Image:
-    """Numbers among the 459 labels -> 0, or 1 + class."""
-    table = np.zeros(2**16, dtype=np.uint8)
-    table[list(of_classes)] = np.arange(1, len(CLASSES) + 1)
-    return Image.fromarray(table[values.astype(np.uint16)])

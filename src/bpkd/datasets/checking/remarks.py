@@ -1,0 +1,72 @@
+"""What is no broken pair and yet wants a second look: the warnings of a check."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+from bpkd.datasets.checking.splits import Split, published_count
+from bpkd.datasets.checking.summary import Summary
+from bpkd.datasets.folder import Folder
+from bpkd.sections import Data
+
+_EXAMPLES = 3
+
+
+def remarks(splits: Sequence[Split], summaries: Sequence[Summary], data: Data) -> list[str]:
+    """A line each, in the order in which they should be read.
+
+    Args:
+        splits: as they were opened.
+        summaries: what the walk through each of them found.
+        data: which of them serves what.
+    """
+    return [
+        *(line for split in splits for line in _on_files(split)),
+        *_shared(splits),
+        *(line for summary in summaries for line in _on_labels(summary, data)),
+    ]
+
+
+def _on_files(split: Split) -> Iterator[str]:
+    expected = published_count(split.data)
+    if expected is not None and expected != split.images:
+        yield f"{split.name}: {split.images:,} images; the published set has {expected:,}"
+    if split.unused:
+        more = ", ..." if len(split.unused) > _EXAMPLES else ""
+        yield (
+            f"{split.name}: label maps without an image: {len(split.unused):,}, "
+            f"{', '.join(map(str, split.unused[:_EXAMPLES]))}{more}"
+        )
+
+
+def _shared(splits: Sequence[Split]) -> Iterator[str]:
+    """Of data sets that say which files they read."""
+    known = [(split.name, _files(split.data)) for split in splits if isinstance(split.data, Folder)]
+    for (one, files), (other, others) in combinations(known, 2):
+        if both := [files[key] for key in files if key in others]:
+            yield (
+                f"{one} and {other} share {len(both):,} images, e.g. {both[0]}: give each split "
+                "its own, by a folder ({split} in data.images and data.labels) or a list"
+            )
+
+
+def _files(data: Folder) -> dict[str, Path]:
+    """The images by a name that is the same whatever links lead to their folders."""
+    folder = cache(os.path.realpath)
+    return {f"{folder(image.parent)}/{image.name}": image for image, _ in data.pairs}
+
+
+def _on_labels(summary: Summary, data: Data) -> Iterator[str]:
+    if summary.images and not summary.labelled:
+        use = "learnt from" if summary.split == data.train else "measured on"
+        # Some benchmarks, Cityscapes among them, keep the labels of their test images.
+        instead = f"; set data.test={data.val}" if summary.split == data.test and data.val else ""
+        yield (
+            f"{summary.split}: no labelled pixel in any image, so nothing can be {use} it{instead}"
+        )
+    elif summary.split == data.train and (absent := summary.absent()):
+        yield f"never in {summary.split}: {', '.join(absent)}"

@@ -1,0 +1,93 @@
+"""A data set checked as a whole: every split opened, walked through, and what there is to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bpkd.datasets.checking.opening import Opened
+from bpkd.datasets.checking.remarks import remarks
+from bpkd.datasets.checking.splits import open_splits
+from bpkd.datasets.checking.summary import Summary, check
+from bpkd.datasets.parallel import Progress
+
+
+@dataclass
+class Checked:
+    """What is in a data set, and what is wrong with it.
+
+    Attributes:
+        summaries: of the splits that could be opened.
+        failures: the others by name, and why they could not.
+        warnings: what wants a second look, a line each.
+    """
+
+    summaries: list[Summary]
+    failures: dict[str, str]
+    warnings: list[str]
+
+    @property
+    def broken(self) -> bool:
+        """Whether a pair or a split is broken."""
+        return bool(self.failures) or any(summary.problems for summary in self.summaries)
+
+    def lines(self) -> Iterator[str]:
+        """The warnings, the broken splits and pairs, a line each; and how many these are.
+
+        >>> print(*Checked([], {"test": "labels/test is no folder"}, []).lines(), sep="\\n")
+        broken: test: labels/test is no folder
+        0 broken of 0 pairs; splits that cannot be opened: test
+        """
+        for warning in self.warnings:
+            yield f"warning: {warning}"
+        for split, message in self.failures.items():
+            yield f"broken: {split}: {message}"
+        for summary in self.summaries:
+            for problem in summary.problems:
+                yield f"broken: {summary.split}: {problem.name}: {problem.message}"
+        broken = sum(len(summary.problems) for summary in self.summaries)
+        pairs = broken + sum(summary.images for summary in self.summaries)
+        absent = f"; splits that cannot be opened: {', '.join(self.failures)}"
+        yield f"{broken:,} broken of {pairs:,} pairs" + (absent if self.failures else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return {
+            "splits": [summary.as_json() for summary in self.summaries],
+            "not_opened": self.failures,
+            "warnings": self.warnings,
+        }
+
+
+def check_all(
+    found: Opened,
+    *,
+    workers: int | None = 0,
+    colours: bool = False,
+    progress: Callable[[str], Progress] = lambda split: iter,
+) -> Checked:
+    """Open every split, then read every pair of each once.
+
+    Args:
+        found: the data.
+        workers: processes that read, see :func:`~bpkd.datasets.parallel.each`.
+        colours: also mean and standard deviation of the images.
+        progress: name of a split -> what wraps that which is gone through.
+
+    Raises:
+        UserError: no split can be opened.
+    """
+    splits, failures = open_splits(found)
+    summaries = [
+        check(
+            split.data,
+            split.name,
+            known=split.problems,
+            workers=workers,
+            colours=colours,
+            progress=progress(split.name),
+        )
+        for split in splits
+    ]
+    return Checked(summaries, failures, remarks(splits, summaries, found.data))
