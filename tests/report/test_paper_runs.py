@@ -33,6 +33,19 @@ def test_where_and_how_fast_a_run_trains_is_of_no_account(tmp_path: Path) -> Non
     assert differences(own, ROW) == ""
 
 
+def test_of_a_network_as_it_is_only_what_measures_it_counts(tmp_path: Path) -> None:
+    row = "table2/cityscapes/hrnet/teacher"
+    for name, change, found in (
+        ("a", "batch_size=2", ""),
+        ("b", "augment.crop=[64, 64]", ""),
+        ("c", "evaluation.flip=true", "evaluation.flip yes (no)"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "recipe.yaml").write_text(dump(load_recipe(row, [change])))
+        assert differences(folder, row) == found
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [

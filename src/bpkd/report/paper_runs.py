@@ -46,7 +46,8 @@ def differences(run: Path, row: str) -> str:
         row: the name of the shipped recipe.
     """
     own, asked = (_decisive(load_recipe(r)) for r in (run / "recipe.yaml", row))
-    own["images an iteration"] = _batch(run) or own["images an iteration"]
+    if "images an iteration" in own:
+        own["images an iteration"] = _batch(run) or own["images an iteration"]
     found = [
         f"{key} {_word(own.get(key))} ({_word(asked.get(key))})"
         for key in dict.fromkeys([*asked, *own])
@@ -65,8 +66,12 @@ def _decisive(recipe: Recipe) -> dict[str, Any]:
     flat = dict(_flat(recipe.model_dump(mode="json", by_alias=True)))
     batch = flat.pop("batch_size") * flat.pop("accumulate")
     kept = {key: value for key, value in flat.items() if not _OF_NO_ACCOUNT.fullmatch(key)}
-    files = {key: kept[key] is not None for key in _FILES if key in kept}
-    return {"images an iteration": batch, **kept, **files}
+    kept |= {key: kept[key] is not None for key in _FILES if key in kept}
+    if recipe.max_iters == 0:  # a network as it is: what training would be does not matter
+        return {
+            key: kept[key] for key in kept if re.match(r"data|student|teacher|evaluat|max", key)
+        }
+    return {"images an iteration": batch, **kept}
 
 
 def _flat(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
