@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.tensors import key_mismatch, load_tensors, read_checkpoint, read_tensors, write_tensors
+from bpkd.tensors import key_mismatch, load_tensors, read_tensors, write_tensors
 
 
 def message(path: Path, network: nn.Module | None = None) -> str:
@@ -95,10 +95,3 @@ def test_mismatches_are_counted(tmp_path: Path) -> None:
     text = message(tmp_path / "a.pth", network)
     assert "a checkpoint of another network: 1 of 2 keys missing, 0 unknown" in text
     assert torch.equal(network.weight, before)
-
-
-def test_a_published_file_that_is_missing_can_be_had() -> None:
-    with pytest.raises(UserError, match=r"docs/tables\.md says where .*WEIGHTS"):
-        read_checkpoint("weights/resnet18_v1c-b5776b93.pth")
-    with pytest.raises(UserError, match="give the path of an existing file"):
-        read_checkpoint("runs/mine/student.safetensors")

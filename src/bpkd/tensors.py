@@ -13,22 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
+from bpkd.fetched import fetched, is_address
 from bpkd.files import replacing
 
 
 def read_checkpoint(path: str | Path) -> Any:
     """What a safetensors or PyTorch file holds: tensors, numbers, text, lists and dicts.
 
+    An ``https://`` address is fetched once, see :func:`bpkd.fetched.fetched`.
+
     Raises:
         UserError: no such file, or one that is damaged or holds anything else.
     """
-    path = Path(path)
+    path = fetched(str(path)) if is_address(path) else Path(path)
     if not path.is_file():
-        # OpenMMLab ends its files' names with the beginning of their hash.
-        published = re.search(r"[-_][0-9a-f]{8}\.pth$", path.name)
-        where = "; docs/tables.md says where to get it, WEIGHTS names the folder it goes into"
-        hint = where if published else "; give the path of an existing file"
-        raise UserError(f"{path}: no such file of weights{hint}")
+        raise UserError(f"{path}: no such file of weights; give the path of an existing file")
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
