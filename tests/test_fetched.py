@@ -87,11 +87,10 @@ def test_a_name_without_a_sum_and_with_a_query(server: str, folder: Path) -> Non
 def test_what_cannot_be_had_leaves_nothing(
     server: str, folder: Path, path: str, found: str
 ) -> None:
-    folder.mkdir(parents=True)
     with pytest.raises(UserError, match=found) as caught:
         fetched(server + path)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
-    assert not list(folder.iterdir())
+    assert not folder.exists()
 
 
 def test_a_folders_address_is_refused() -> None:
