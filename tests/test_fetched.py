@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bpkd import UserError
-from bpkd.fetched import fetched
+from bpkd.fetched import fetched, place
 from bpkd.recipe import load_recipe
 from bpkd.tensors import read_tensors
 
@@ -41,7 +42,7 @@ class Server(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(WEIGHTS) if known else 0))
         self.end_headers()
         if known:
-            self.wfile.write(WEIGHTS)
+            self.wfile.write(WEIGHTS[: 100 if "cut" in self.path else None])
 
     def log_message(self, *words: object) -> None:
         """Nothing: standard error is the user's."""
@@ -72,17 +73,34 @@ def test_a_file_is_fetched_once(server: str, folder: Path) -> None:
 
 def test_a_file_that_was_put_there_needs_no_net(folder: Path) -> None:
     folder.mkdir(parents=True)
-    (folder / "net-00000000.pth").write_bytes(WEIGHTS)
-    assert fetched("https://nowhere.invalid/net-00000000.pth") == folder / "net-00000000.pth"
+    for address in ("https://nowhere.invalid/net-00000000.pth", "https://nowhere.invalid/net.pth"):
+        with pytest.raises(UserError) as caught:
+            fetched(address)
+        asked = Path(re.search(r"put it there as (\S+),", str(caught.value))[1])  # type: ignore[index]
+        asked.write_bytes(WEIGHTS)
+        assert fetched(address) == asked
+    assert (folder / "net-00000000.pth").is_file()
 
 
-def test_a_name_without_a_sum_and_with_a_query(server: str, folder: Path) -> None:
-    assert fetched(f"{server}/net.pth?download=1") == folder / "net.pth"
+def test_files_of_one_name_are_told_apart_by_their_addresses(server: str, folder: Path) -> None:
+    found = {fetched(f"{server}/{place}/net-20210903.pth?download=1") for place in ("a", "b")}
+    assert len(found) == 2 and len(Server.asked) == 2
+    assert all(file.name.startswith("net-20210903-") for file in found)
+
+
+def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WEIGHTS", "~/weights")
+    assert place("https://example.org/net-5c106cde.pth") == tmp_path / "weights/net-5c106cde.pth"
 
 
 @pytest.mark.parametrize(
     ("path", "found"),
-    [("/net-00000000.pth", 'expected "00000000"'), ("/none.bin", "404")],
+    [
+        ("/net-00000000.pth", f"begins with {SUM}, not as its name says"),
+        ("/none.bin", "404"),
+        ("/cut.pth", "broke off at 100 of "),
+    ],
 )
 def test_what_cannot_be_had_leaves_nothing(
     server: str, folder: Path, path: str, found: str
@@ -99,9 +117,14 @@ def test_a_folders_address_is_refused() -> None:
 
 
 def test_without_a_connection_it_says_what_to_do(folder: Path) -> None:
-    with pytest.raises(UserError, match="get it by other means and put it into"):
+    with pytest.raises(UserError, match="get it by other means and put it there as"):
         fetched("http://127.0.0.1:9/net.pth")  # nobody listens there
     assert not folder.exists()
+    folder.mkdir(parents=True)
+    for wrong in ("http://127.0.0.1:9/net.pth", "https://[bad/net.pth"):
+        with pytest.raises(UserError, match="cannot be fetched"):
+            fetched(wrong)
+    assert folder.exists()  # it was there before
 
 
 def test_the_tables_files_are_named_by_their_addresses() -> None:

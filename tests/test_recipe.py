@@ -314,3 +314,25 @@ def test_dumped_recipes_are_plain_yaml(tmp_path: Path) -> None:
     assert plain["augment"]["crop"] == [512, 512]
     assert plain["student"]["backbone"] == "test_efficientnet.r160_in1k"
     assert not re.search(r"!!|\$\{", dump(load_recipe("camvid/bpkd")))
+
+
+def test_dumped_values_stay_what_they_are(tmp_path: Path) -> None:
+    """Keys that are numbers, text that looks like one, infinity."""
+    file = tmp_path / "odd.yaml"
+    file.write_text(
+        'name: "1e3"\ndata: {use: bpkd.datasets.scenes.Scenes}\n'
+        "student: {use: tests.test_recipe.Odd, table: {0: 1.5, 20: 2}, text: '0x10', none: 'null'}"
+    )
+    recipe = load_recipe(file, ["run=runs/x"])
+    (tmp_path / "again.yaml").write_text(dump(recipe), encoding="utf-8")
+    again = load_recipe(tmp_path / "again.yaml")
+    assert again == recipe
+    assert again.student.arguments == {"table": {0: 1.5, 20: 2}, "text": "0x10", "none": "null"}
+    assert again.name == "1e3"
+
+
+class Odd(nn.Module):
+    """A network whose arguments are easily mistaken."""
+
+    def __init__(self, num_classes: int, table: dict[int, float], text: str, none: str) -> None:
+        super().__init__()

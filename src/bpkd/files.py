@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from bpkd.errors import UserError
 
@@ -19,8 +20,9 @@ def check_writable(path: Path) -> None:
         UserError: it is a folder, or its folder is none, or does not take files.
     """
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            code = errno.EISDIR if path.is_dir() else errno.EACCES  # a device, say
+            raise OSError(code, os.strerror(code))
         # The folder itself may be made later, in the first one above it that there is.
         folder = next(above for above in path.absolute().parents if above.exists())
         tempfile.TemporaryFile(dir=folder).close()
@@ -58,3 +60,13 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_csv(path: Path) -> Iterator[TextIO]:
+    """As :func:`replacing`, opened for a CSV writer."""
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        yield stream

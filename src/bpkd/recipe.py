@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BeforeValidator, Field, ValidationError
@@ -143,4 +142,5 @@ def load_recipe(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
 
 def dump(recipe: Recipe) -> str:
     """A recipe as YAML that :func:`load_recipe` reads back."""
-    return yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False)
+    # Not yaml's own: to OmegaConf "1e3" is a number, so text that looks like one needs its quotes.
+    return OmegaConf.to_yaml(OmegaConf.create(recipe.model_dump(by_alias=True)))

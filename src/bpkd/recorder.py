@@ -14,7 +14,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from bpkd.distiller import Distiller
-from bpkd.files import replacing
+from bpkd.files import replacing, replacing_csv
 from bpkd.tensors import write_tensors
 
 
@@ -128,7 +128,7 @@ class Table:
         self.path = path
         self.rows: list[dict[str, Any]] = []
         if path.is_file() and start > 0:
-            with path.open(newline="") as stream:
+            with path.open(newline="", encoding="utf-8") as stream:
                 self.rows = [r for r in csv.DictReader(stream) if int(r["iteration"]) <= start]
         if path.is_file():
             self._write()
@@ -140,7 +140,7 @@ class Table:
         if set(row) == known and self.path.is_file():
             whole = self.path.stat().st_size
             try:
-                with self.path.open("a", newline="") as stream:
+                with self.path.open("a", newline="", encoding="utf-8") as stream:
                     csv.DictWriter(stream, list(self.rows[0])).writerow(row)
             except OSError:
                 os.truncate(self.path, whole)  # a full disk must not leave half a row
@@ -150,7 +150,7 @@ class Table:
 
     def _write(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with replacing(self.path) as temporary, temporary.open("w", newline="") as stream:
+        with replacing_csv(self.path) as stream:
             writer = csv.DictWriter(stream, columns)
             writer.writeheader()
             writer.writerows(self.rows)

@@ -58,7 +58,7 @@ def begin(folder: Path, recipe: Recipe, data: Any, start: int) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)  # empty, or a run that is to be overwritten
     with replacing(folder / "recipe.yaml") as file:
-        file.write_text(dump(recipe))
+        file.write_text(dump(recipe), encoding="utf-8")
     with replacing(folder / "environment.json") as file:
         file.write_text(json.dumps(environment(), indent=2) + "\n")
     write_classes(folder, data)

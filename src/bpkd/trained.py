@@ -35,7 +35,7 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
     recipe = load_recipe(folder / "recipe.yaml")
     classes, palette = read_classes(folder)
     if (folder / "student.yaml").is_file():
-        described = yaml.safe_load((folder / "student.yaml").read_text())
+        described = yaml.safe_load((folder / "student.yaml").read_text(encoding="utf-8"))
         recipe.student = Network.model_validate(described)
     elif recipe.student.accepts("weights"):
         # The backbone's own weights are in the checkpoint: their file need not be there any more.
@@ -72,4 +72,4 @@ def write_student(folder: Path, student: nn.Module) -> None:
     """
     if (entry := getattr(student, "rebuild", None)) is not None:
         with replacing(folder / "student.yaml") as file:
-            file.write_text(yaml.safe_dump(entry, sort_keys=False))
+            file.write_text(yaml.safe_dump(entry, sort_keys=False), encoding="utf-8")

@@ -138,3 +138,26 @@ def test_the_recipes_of_the_page_on_data_open(tmp_path: Path) -> None:
         found.append(opened(str(tmp_path / f"{number}.yaml")).splits)
     assert ["train", "validation"] in found and ["train_aug", "val"] in found
     assert ["train+train_extra", "val"] in found and len(found) == 5
+
+
+@pytest.mark.parametrize(
+    ("source", "change", "message"),
+    [
+        ("nothing.parquet", [], "nothing.parquet: no such folder or file"),
+        ("nope", ["data.use=bpkd.datasets.folder.Folder"], "nope: no such folder or file"),
+        ("nope", [], "nope is no folder; nope: no such recipe"),
+        ("data/nope", [], f"data/nope is no folder; .* add data.use={HUB}"),
+    ],
+)
+def test_a_mistyped_source(source: str, change: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        opened(source, change)
+
+
+def test_what_checking_has_no_use_for_may_be_wrong(root: Path) -> None:
+    recipe = root / "recipe.yaml"
+    recipe.write_text(
+        f"data: {{use: bpkd.datasets.folder.Folder, root: {root}}}\n"
+        "teacher: {checkpoint: '${oc.env:NOT_SET_ANYWHERE}'}\n"
+    )
+    assert opened(str(recipe)).splits == ["train", "val", "test"]

@@ -11,7 +11,8 @@ import pytest
 
 from bpkd import UserError, evaluate, train
 from bpkd.report.paper import Line, table
-from bpkd.report.paper_layout import by_class, pairs_and_methods
+from bpkd.report.paper_classes import by_class
+from bpkd.report.paper_layout import pairs_and_methods
 from bpkd.report.paper_numbers import LIST, read_numbers
 from bpkd.report.paper_runs import finished_runs
 
@@ -111,7 +112,7 @@ def test_a_damaged_run_leaves_the_others_in_the_table(runs: Path, tmp_path: Path
 
 def test_a_class_without_pixels_has_no_number(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = {"trimap_IoU@3": [float("nan")] + [0.5] * 9, "trimap_mIoU@3": 0.5}
-    monkeypatch.setattr("bpkd.report.paper.measured", lambda run, progress: scores)
+    monkeypatch.setattr("bpkd.report.paper_classes.measured", lambda run, progress: scores)
     rows = by_class(runs, "cityscapes", "pspnet", 3).rows
     assert [row[1:] for row in (rows[0], rows[1])] == [["-"] * 3, ["50.0"] * 3]
 
@@ -122,6 +123,20 @@ def test_class_by_class(runs: Path) -> None:
     assert [r[0] for r in grid.rows][0::10] == ["sky", "mean"]
     score = evaluate(runs / "cityscapes" / "pspnet" / "bpkd")
     assert grid.records[2]["bpkd"] == pytest.approx(100 * score["trimap_IoU@3"][2])
+
+
+def test_a_run_of_other_classes_is_left_out_of_the_classes(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "cityscapes", tmp_path / "cityscapes")
+    run = tmp_path / "cityscapes" / "pspnet" / "bpkd"
+    classes = (run / "classes.csv").read_text()
+    (run / "classes.csv").write_text(classes.replace("sky", "heaven"))
+    grid = by_class(tmp_path, "cityscapes", "pspnet", 3)
+    assert list(grid.header) == ["class", "plain", "bpkd_published"]
+    assert any("bpkd is left out: it has other classes" in line for line in grid.warnings)
+    assert any("plain-0 differs from its row's recipe: max_iters 0" in w for w in grid.warnings)
+    (run / "classes.csv").write_text("class\nsky\n")
+    grid = by_class(tmp_path, "cityscapes", "pspnet", 3)
+    assert any(re.search(r"bpkd is left out: .*classes.csv is dam", w) for w in grid.warnings)
 
 
 def test_class_by_class_of_two_data_sets_in_one_spreadsheet(runs: Path, tmp_path: Path) -> None:

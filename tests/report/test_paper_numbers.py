@@ -63,6 +63,8 @@ def test_wrong_lines(tmp_path: Path, wrong: str, message: str) -> None:
 
 
 def test_wrong_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no column mIoU or mAcc"):
+        read_numbers(own(tmp_path, "data,pair,method,miou\nade20k,hrnet,cwd,31\n"))
     with pytest.raises(UserError, match="no column pair"):
         read_numbers(own(tmp_path, "data,method,mIoU\nade20k,cwd,2\n"))
     for file in (tmp_path / "none.csv", tmp_path):

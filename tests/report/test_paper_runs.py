@@ -64,6 +64,23 @@ def test_what_decides_the_numbers(tmp_path: Path, change: str, found: str) -> No
     assert found in differences(run(tmp_path / "bpkd", change), ROW)
 
 
+def test_a_published_student_differs_in_what_it_is_alone(tmp_path: Path) -> None:
+    changes = ["max_iters=0", "student.weights=null", "student.checkpoint=theirs.pth"]
+    found = differences(run(tmp_path / "bpkd", *changes, batch="16"), ROW)
+    assert sorted(found.split(", ")) == [
+        "max_iters 0 (40000)",
+        "student.checkpoint yes (no)",
+        "student.weights no (yes)",
+    ]
+
+
+@pytest.mark.parametrize("noted", ["[1]", '{"batch": "8 imgs"}', "{", "{}"])
+def test_a_damaged_note_of_the_batch_is_no_note(tmp_path: Path, noted: str) -> None:
+    own = run(tmp_path / "bpkd")
+    (own / "environment.json").write_text(noted)
+    assert differences(own, ROW) == ""
+
+
 def test_many_differences_are_counted(tmp_path: Path) -> None:
     changes = ["max_iters=1", "schedule.power=1", "schedule.floor=0", "auxiliary_weight=0"]
     changes += ["augment.flip=0", "augment.photometric=false", "precision=32"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +53,7 @@ A *run* is the folder that training leaves behind, `runs/RECIPE`: weights, numbe
 Any key of a recipe can be changed on the command line: `max_iters=2000 optimizer.lr=0.005`.
 `base: other.yaml` in a recipe builds on another one.
 
-`bpkd recipes` lists the recipes that come along, `bpkd recipe` prints one with every default,
+`bpkd recipes` lists the recipes that come along, `bpkd recipe` prints one whole,
 `bpkd methods` says what a student can learn by, `bpkd model` what networks cost.
 
 Exit codes: 0 done; 1 something in the data is broken (a line each says what); 2 a mistake in what
@@ -82,6 +83,9 @@ def main() -> None:
     """Run the command line; a user's mistake becomes one line and exit code 2."""
     # A recipe may name the user's own classes, in a file where the command is given.
     sys.path.append(str(Path.cwd()))
+    for stream in (sys.stdout, sys.stderr):  # a terminal without Δ and ± shows a question mark
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except UserError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import Overrides, app, bar, console
+from bpkd.cli.common import Overrides, app, bar, console, put
 
 
 @app.command()
@@ -38,15 +38,16 @@ def recipe(
 ) -> None:
     """Print a recipe as `bpkd train` reads it.
 
-    It is joined with the recipes that it is based on, and has every default, so it says all that
-    decides a run. What is printed is a recipe itself.
+    It is joined with the recipes that it is based on, and has the defaults of all keys; those of
+    the classes that it names are on their own pages (`bpkd methods bpkd`). What is printed is a
+    recipe itself.
 
         bpkd recipe table2/cityscapes/pspnet/bpkd seed=1
         bpkd recipe student.yaml > whole.yaml
     """
     from bpkd.recipe import dump, load_recipe
 
-    print(dump(load_recipe(source, overrides or ())), end="")
+    put(dump(load_recipe(source, overrides or ())).rstrip())
 
 
 @app.command()
@@ -81,7 +82,8 @@ def table(
         bpkd table 2 --runs runs/table2 --data cityscapes
     """
     from bpkd.files import check_writable
-    from bpkd.report.paper_layout import by_class, pairs_and_methods
+    from bpkd.report.paper_classes import by_class
+    from bpkd.report.paper_layout import pairs_and_methods
 
     if csv is not None:
         check_writable(csv)  # measuring the runs may take hours

@@ -72,6 +72,6 @@ def listed_pairs(lines: list[str], file: Path, root: Path) -> list[Pair]:
         else:
             faults.append((image.stem, f"{file} names {image}, which does not exist"))
     no_pair(faults, "correct the line or add the file, or take the line away")
-    missing = [pair for pair in pairs if not pair[1].is_file()]
-    no_label_map(missing, len(pairs))
-    return [pair for pair in pairs if pair not in missing] if missing else pairs
+    there = [labels.is_file() for _, labels in pairs]
+    no_label_map([pair for pair, found in zip(pairs, there, strict=True) if not found], len(pairs))
+    return [pair for pair, found in zip(pairs, there, strict=True) if found]

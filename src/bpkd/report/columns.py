@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
@@ -56,7 +57,7 @@ def _fitting(lines: Sequence[Sequence[str]], width: int) -> list[list[int]]:
     """
     # Two blanks between columns, and two at the sides.
     wide = [
-        2 + max(len(line) for cell in column for line in cell.split("\n"))
+        2 + max(cell_len(line) for cell in column for line in cell.split("\n"))
         for column in zip(*lines, strict=True)
     ]
     found, room = [[0]], width - 2 - wide[0]

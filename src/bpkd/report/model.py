@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bpkd.errors import UserError
-from bpkd.files import replacing
+from bpkd.files import replacing_csv
 from bpkd.messages import one_line
 from bpkd.networks.cost import CONVENTION, multiply_adds, parameters, strides
 from bpkd.networks.speed import ENOUGH, LEAST, MOST, speed
@@ -178,7 +178,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
 
 def write_csv(summaries: Sequence[Summary], size: tuple[int, int], file: Path) -> None:
     """A table for a spreadsheet: a line a network and part, in full precision."""
-    with replacing(file) as temporary, temporary.open("w", newline="") as stream:
+    with replacing_csv(file) as stream:
         writer = csv.writer(stream)
         writer.writerow(["network", "classes", "height", "width", "part", *FIGURES])
         for summary in summaries:

@@ -87,7 +87,7 @@ def table(
         UserError: no such folder or data set.
     """
     check_names(data, DATA, "data set")
-    lines = _lines(list(data) or list(DATA), published)
+    lines = _lines(list(dict.fromkeys(data)) or list(DATA), published)
     if runs is not None:
         check_folder(runs)
         for line in lines:
@@ -109,36 +109,6 @@ def _fill(line: Line, runs: Path, recipes: str, progress: Callable[[Any], Any]) 
             line.ours.setdefault(measure, []).append(100 * float(scores[measure]))
         if other:
             line.problems.append(f"{run} differs from its row's recipe: {other}")
-
-
-def trimap(
-    runs: Path, data: str, pair: str, width: int, progress: Callable[[Any], Any] = iter
-) -> tuple[dict[str, list[Scores]], list[str]]:
-    """Scores of the runs of one pair on one data set, by method, and which were left out.
-
-    Raises:
-        UserError: no such folder, data set or pair, or no run in it that can be measured.
-    """
-    check_names([data], DATA, "data set")
-    check_names([pair], dict.fromkeys(pair for pair, _ in networks()), "pair")
-    check_folder(runs)
-    found: dict[str, list[Scores]] = {}
-    problems = []
-    for method in METHODS:
-        for run in finished_runs(runs, data, pair, method):
-            try:
-                scores = measured(run, progress)
-            except UserError as error:
-                problems.append(f"{run} is left out: {error}")
-                continue
-            if f"trimap_IoU@{width}" not in scores:
-                known = ", ".join(k.partition("@")[2] for k in scores if k.startswith("trimap_IoU"))
-                raise UserError(f"{run} was not measured at trimap width {width}; it has {known}")
-            found.setdefault(method, []).append(scores)
-    if not found:
-        why = problems[0] if problems else f"train e.g. table2/{data}/{pair}/bpkd"
-        raise UserError(f"no finished run in {runs}/{data}/{pair}: {why}")
-    return found, problems
 
 
 def measured(run: Path, progress: Callable[[Any], Any]) -> Scores:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isnan
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from bpkd.errors import UserError
-from bpkd.files import replacing
+from bpkd.files import replacing_csv
 from bpkd.messages import suggestion
 from bpkd.report import paper, paper_numbers
 from bpkd.report.columns import Columns
-from bpkd.report.paper_runs import finished_runs, passed_over
-from bpkd.run_classes import read_classes
+from bpkd.report.paper_runs import passed_over
 
 NOTE = "M, G: millions of parameters, thousand millions of multiply-adds. Δ: ours minus published."
 HEADER = ("", "M", "G", "mIoU", "ours", "Δ", "mAcc", "ours", "Δ")
@@ -58,7 +56,7 @@ class Grid:
     def write_csv(file: Path, grids: Sequence[Grid]) -> None:
         """For a spreadsheet: every grid's records below each other."""
         records = [record for grid in grids for record in grid.records]
-        with replacing(file) as temporary, temporary.open("w", newline="") as stream:
+        with replacing_csv(file) as stream:
             writer = csv.DictWriter(stream, list(dict.fromkeys(key for r in records for key in r)))
             writer.writeheader()
             writer.writerows(records)
@@ -125,36 +123,3 @@ def _record(line: paper.Line) -> dict[str, Any]:
         record[f"{measure}_published"] = line.published.get(measure, "")
         record[f"{measure}_ours"] = mean(ours) if ours else ""
     return record | {"runs": len(line.ours.get("mIoU", []))}
-
-
-def by_class(
-    runs: Path | None, data: str, pair: str, width: int, progress: Callable[[Any], Any] = iter
-) -> Grid:
-    """Table 3: trimap IoU class by class, a column a method.
-
-    Raises:
-        UserError: no folder of runs, no such data set or pair, or no run in it that is finished.
-    """
-    if runs is None:
-        raise UserError("table 3 has no published numbers here; give --runs, e.g. runs/table2")
-    found, problems = paper.trimap(runs, data, pair, width, progress)
-    name = f"trimap_IoU@{width}"
-    any_run = next(finished_runs(runs, data, pair, next(iter(found))))
-    rows, records = [], []
-    for index, label in enumerate(read_classes(any_run)[0]):
-        values = {m: 100 * mean(s[name][index] for s in scores) for m, scores in found.items()}
-        rows.append([label, *map(_share, values.values())])
-        records.append({"data": data, "pair": pair, "class": label, **values})
-    overall = {m: 100 * mean(s[f"trimap_mIoU@{width}"] for s in r) for m, r in found.items()}
-    rows.append(["mean", *map(_share, overall.values())])
-    records.append({"data": data, "pair": pair, "class": "mean", **overall})
-    title = f"{data}, {pair}: trimap IoU at {width} px, %"
-    note = "Ours alone: the paper's numbers for this table are not in the package."
-    grid = Grid(title, ["class", *found], rows, {len(rows) - 2}, note, records)
-    grid.warnings = [*problems, *passed_over(runs, data, pair)]
-    return grid
-
-
-def _share(value: float) -> str:
-    """Per cent; a class that is nowhere in the labels has no number."""
-    return "-" if isnan(value) else f"{value:.1f}"

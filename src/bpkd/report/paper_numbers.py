@@ -50,6 +50,8 @@ def read_numbers(file: Path) -> tuple[str, Numbers]:
     """
     source, rows = _rows(file)
     missing = [key for key in _KEYS if rows and key not in rows[0]]
+    if rows and not set(MEASURES) & rows[0].keys():
+        missing += MEASURES
     if missing or not rows:
         what = f"column {' or '.join(missing)}" if missing else "row"
         raise UserError(f"{file}: no {what}; expected {','.join((*_KEYS, *MEASURES))} and rows")

@@ -45,9 +45,11 @@ def differences(run: Path, row: str) -> str:
         run: the run's folder.
         row: the name of the shipped recipe.
     """
-    own, asked = (_decisive(load_recipe(r)) for r in (run / "recipe.yaml", row))
-    if "images an iteration" in own:
-        own["images an iteration"] = _batch(run) or own["images an iteration"]
+    recipe = load_recipe(run / "recipe.yaml")
+    own, asked = _decisive(recipe), _decisive(load_recipe(row))
+    own["images an iteration"] = _batch(run) or own["images an iteration"]
+    if recipe.max_iters == 0:  # a network as it is: what training would be does not matter
+        own, asked = _as_it_is(own), _as_it_is(asked)
     found = [
         f"{key} {_word(own.get(key))} ({_word(asked.get(key))})"
         for key in dict.fromkeys([*asked, *own])
@@ -67,11 +69,13 @@ def _decisive(recipe: Recipe) -> dict[str, Any]:
     batch = flat.pop("batch_size") * flat.pop("accumulate")
     kept = {key: value for key, value in flat.items() if not _OF_NO_ACCOUNT.fullmatch(key)}
     kept |= {key: kept[key] is not None for key in _FILES if key in kept}
-    if recipe.max_iters == 0:  # a network as it is: what training would be does not matter
-        return {
-            key: kept[key] for key in kept if re.match(r"data|student|teacher|evaluat|max", key)
-        }
     return {"images an iteration": batch, **kept}
+
+
+def _as_it_is(keys: dict[str, Any]) -> dict[str, Any]:
+    """The keys that say which network it is, and how it is measured."""
+    parts = ("data.", "student.", "evaluation.", "max_iters")
+    return {key: value for key, value in keys.items() if key.startswith(parts)}
 
 
 def _flat(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -85,10 +89,10 @@ def _flat(content: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]
 def _batch(run: Path) -> int | None:
     """The images an iteration took on all devices, as the run itself noted."""
     try:
-        noted = str(json.loads((run / "environment.json").read_text())["batch"])
-    except (OSError, ValueError, KeyError):
+        noted = str(json.loads((run / "environment.json").read_text(encoding="utf-8"))["batch"])
+        return int(noted.rpartition(" ")[2])
+    except (OSError, ValueError, KeyError, TypeError):  # it is only a note
         return None
-    return int(noted.rpartition(" ")[2])
 
 
 def _word(value: Any) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from bpkd.files import replacing
+from bpkd.files import replacing_csv
 from bpkd.metrics.measures import Scores, scalars
 from bpkd.report.columns import Columns
 from bpkd.run_classes import read_classes
@@ -87,7 +87,7 @@ def markdown(rows: Sequence[Row]) -> str:
 def write_csv(rows: Sequence[Row], file: Path) -> None:
     """A table for a spreadsheet: every mean of every run, a line a run, in full precision."""
     names = list(scalars(rows[0].scores[0]))
-    with replacing(file) as temporary, temporary.open("w", newline="") as stream:
+    with replacing_csv(file) as stream:
         writer = csv.writer(stream)
         writer.writerow(["run", *names])
         for row in rows:

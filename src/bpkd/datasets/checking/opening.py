@@ -96,9 +96,8 @@ def _recipe(source: str, overrides: Sequence[str]) -> Path | None:
         if any(override.startswith("data.use=") for override in overrides):
             return None
         if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and "did you mean" not in str(error):
-            hint = f"for a data set of the Hugging Face hub add data.use={HUB}"
-            raise UserError(f"{error}; {hint}") from None
-        raise
+            error = UserError(f"{error}; for a data set of the Hugging Face hub add data.use={HUB}")
+        raise UserError(f"{source} is no folder; {error}") from None
 
 
 def _described(source: str) -> DictConfig:
@@ -120,8 +119,9 @@ def _sections(content: DictConfig, recipe: Path | None, source: str) -> _Section
     where = source if recipe is None else str(recipe)
     others = set() if recipe is None else Recipe.model_fields.keys() - _Sections.model_fields.keys()
     try:
+        for key in others & content.keys():
+            del content[key]
         plain: Any = OmegaConf.to_container(content, resolve=True)
-        plain = {key: value for key, value in plain.items() if key not in others}
         sections = _Sections.model_validate(plain)
     except OmegaConfBaseException as error:
         raise UserError(f"{where}: {first_line(error)}") from error
@@ -151,6 +151,8 @@ def _own_names(data: Data) -> list[str]:
 
 def _splits_of(root: Path, data: Data) -> list[str]:
     """The folders in ``images``, without those that ``data.test=null`` and the like leave out."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder or file")
     images = root / "images"
     names = [path.name for path in images.iterdir() if path.is_dir()] if images.is_dir() else []
     names = [name for name in names if not name.startswith(".")]

@@ -13,7 +13,7 @@ from bpkd.errors import UserError
 
 
 def prepare(request: Request) -> Report:
-    """Look whether ``ADEChallengeData2016`` is complete; nothing is written.
+    """Look at ``ADEChallengeData2016``: pairs and their published number; nothing is written.
 
     Raises:
         UserError: the source does not hold it.

@@ -114,7 +114,7 @@ def draw(file: Path) -> Image.Image:
     Raises:
         UserError: a label that the official table does not have.
     """
-    content = json.loads(file.read_text())
+    content = json.loads(file.read_text(encoding="utf-8"))
     size = (int(content["imgWidth"]), int(content["imgHeight"]))
     ids = Image.new("L", size, IDS["unlabeled"])
     pen = ImageDraw.Draw(ids)

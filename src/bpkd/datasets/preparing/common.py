@@ -130,7 +130,7 @@ def link(source: Path, target: Path) -> None:
 def write_list(names: Sequence[str], file: Path) -> None:
     """A split's list: a name a line."""
     with replacing(file) as temporary:
-        temporary.write_text("".join(f"{name}\n" for name in names))
+        temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def read_list(file: Path, where: str) -> list[str]:
@@ -140,6 +140,6 @@ def read_list(file: Path, where: str) -> list[str]:
         UserError: there is no such list; ``where`` says how the folder must look.
     """
     try:
-        return file.read_text().split()
+        return file.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
         raise UserError(f"{file} is missing or no list: expected {where}") from None

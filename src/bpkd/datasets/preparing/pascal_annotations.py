@@ -57,7 +57,11 @@ def numbers(folder: Path) -> list[int]:
 def _numbered(file: Path) -> dict[str, int]:
     """Lines such as ``2: aeroplane``; spaces in names do not count."""
     try:
-        lines = [line.split(":") for line in file.read_text().splitlines() if line.strip()]
+        lines = [
+            line.split(":")
+            for line in file.read_text(encoding="utf-8").splitlines()
+            if line.strip()
+        ]
         return {name.replace(" ", ""): int(number) for number, name in lines}
     except (OSError, ValueError):
         raise UserError(f"{file} is missing or no list such as '2: aeroplane': {LAYOUT}") from None
@@ -81,7 +85,7 @@ class FromMat:
 def from_json(file: Path, labels: Path) -> tuple[list[Job], Splits]:
     """Each image's masks, and the splits that the file calls phases."""
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
         images = {image["image_id"]: image for image in content["images"]}
         masks: dict[int, list[Any]] = {image_id: [] for image_id in images}
         for each in content["annos_segmentation"]:
