@@ -19,19 +19,8 @@ from PIL import Image
 
 from bpkd.run_classes import read_classes
 from tests.commands import bpkd, done, refused
+from tests.runs import TINY
 
-TINY = """
-max_iters: 2
-batch_size: 2
-workers: 0
-data: {use: bpkd.datasets.scenes.Scenes, size: [32, 48], count: 3}
-augment: {crop: [32, 32]}
-student:
-  use: bpkd.networks.pspnet.PSPNet
-  backbone: test_efficientnet.r160_in1k
-  output_stride: 16
-  channels: 8
-"""
 CWD = "losses={cwd: {use: bpkd.losses.cwd.CWD}}"
 OWN = "data: {use: bpkd.datasets.folder.Folder, root: '.', classes: [road, car, tree]}\n"
 
@@ -154,7 +143,7 @@ def test_predict(place: Path, tmp_path: Path, options: list[str]) -> None:
 def test_compare(place: Path, tmp_path: Path) -> None:
     for name, change in (("other", "seed=1"), ("wide", "student.channels=12")):
         if not Path("runs", name).exists():
-            done("train", "tiny.yaml", f"run=runs/{name}", change, "max_iters=2", "--quiet")
+            done("train", "tiny.yaml", f"run=runs/{name}", change, "--quiet")
     runs = ["runs/tiny", "runs/other", "runs/wide"]
     table, figure = tmp_path / "table.csv", tmp_path / "picture.png"
     out = done("compare", *runs, "--out", figure, "--csv", table, "--markdown", "--image", 1)
@@ -323,7 +312,7 @@ def test_a_checkpoint_of_another_network(place: Path, tmp_path: Path) -> None:
         (["predict", "runs/tiny", "runs"], "runs: no image in this folder"),
         (["predict", "runs/tiny", "tiny.yaml"], "tiny.yaml cannot be read"),
         (["compare", "runs/tiny", "runs/none"], "runs/none: no run here"),
-        (["compare", "runs/tiny", "--image", "9"], "image 9: the split has 3 images, 0 to 2"),
+        (["compare", "runs/tiny", "--image", "9"], "image 9: the split has 5 images, 0 to 4"),
         (["compare", "runs/tiny", "--out", "x.xyz"], "x.xyz: no kind of picture"),
     ],
 )
