@@ -15,11 +15,11 @@ from collections import defaultdict
 import torch
 
 from bpkd import load
-from bpkd.building import build_data
 from bpkd.datasets.loading import train_loader
 from bpkd.datasets.transforms import training_transform
-from bpkd.recipe import load_recipe
-from bpkd.training import build_distiller
+from bpkd.recipe.loading import load_recipe
+from bpkd.training.building import build_data
+from bpkd.training.run import build_distiller
 
 
 def pulls(

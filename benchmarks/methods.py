@@ -27,10 +27,11 @@ import yaml
 from torch import Tensor, nn
 
 from benchmarks.measuring import Procedure, milliseconds, peak_megabytes
-from bpkd.distiller import Distiller
-from bpkd.recipe import Recipe, load_recipe
-from bpkd.recipe_files import shipped_recipes
-from bpkd.training import build_distiller
+from bpkd.recipe.files import shipped_recipes
+from bpkd.recipe.loading import load_recipe
+from bpkd.recipe.schema import Recipe
+from bpkd.training.distiller import Distiller
+from bpkd.training.run import build_distiller
 
 CLASSES = 10
 METHODS = [

@@ -14,7 +14,7 @@ def edge_masks_onehot(
     size: tuple[int, int],
     ignore_index: int = 255,
 ) -> Tensor:
-    """What :func:`bpkd.boundary.edge_masks` computes, by dilating and eroding each class.
+    """What :func:`bpkd.boundary.edges.edge_masks` computes, by dilating and eroding each class.
 
     Example:
         >>> edge_masks_onehot(torch.tensor([[[0, 0, 1, 1]]]), 2, 3, (1, 2)).tolist()

@@ -27,11 +27,11 @@ from torch.nn.functional import interpolate
 
 from benchmarks.measuring import seconds
 from benchmarks.table2 import PAIRS, table2
-from bpkd.distiller import Distiller
 from bpkd.errors import UserError
-from bpkd.recipe import Recipe
-from bpkd.recipe_files import RECIPES, read
-from bpkd.training import build_distiller
+from bpkd.recipe.files import RECIPES, read
+from bpkd.recipe.schema import Recipe
+from bpkd.training.distiller import Distiller
+from bpkd.training.run import build_distiller
 
 METHODS = sorted({file.stem for file in (RECIPES / "_losses").glob("*.yaml")} - {"teacher"})
 

@@ -11,7 +11,7 @@ import torch
 
 from bpkd import networks
 from bpkd.networks.cost import multiply_adds
-from bpkd.recipe import load_recipe
+from bpkd.recipe.loading import load_recipe
 
 PAIRS = {
     "pspnet": ("pspnet_r101", "pspnet_r18"),

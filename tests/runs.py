@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from bpkd import train
-from bpkd.recorder import Recorder
+from bpkd.runs.recorder import Recorder
 
 TINY = """
 max_iters: 6

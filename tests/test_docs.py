@@ -16,9 +16,9 @@ import pytest
 import yaml
 from torch import nn
 
-from bpkd.dotted import resolve
-from bpkd.recipe import load_recipe
-from bpkd.recipe_files import shipped_recipes
+from bpkd.recipe.dotted import resolve
+from bpkd.recipe.files import shipped_recipes
+from bpkd.recipe.loading import load_recipe
 from tests.commands import done
 from tests.losses import test_contract as contract
 

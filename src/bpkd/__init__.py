@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bpkd.errors import UserError
-    from bpkd.evaluation import evaluate
+    from bpkd.inference.evaluation import evaluate
     from bpkd.networks.base import SegOutput
-    from bpkd.trained import load
-    from bpkd.training import train
+    from bpkd.runs.loading import load
+    from bpkd.training.run import train
 
 __version__ = "0.1.0"
 __all__ = ["SegOutput", "UserError", "evaluate", "load", "train"]
@@ -25,9 +25,9 @@ __all__ = ["SegOutput", "UserError", "evaluate", "load", "train"]
 _HOMES = {
     "SegOutput": "bpkd.networks.base",
     "UserError": "bpkd.errors",
-    "evaluate": "bpkd.evaluation",
-    "load": "bpkd.trained",
-    "train": "bpkd.training",
+    "evaluate": "bpkd.inference.evaluation",
+    "load": "bpkd.runs.loading",
+    "train": "bpkd.training.run",
 }
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from bpkd import UserError, train
-from bpkd.building import build_losses
-from bpkd.distiller import Distiller
 from bpkd.losses.bpkd import BPKD
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
-from bpkd.recipe import load_recipe
-from bpkd.weighted import Weighted
+from bpkd.recipe.loading import load_recipe
+from bpkd.training.building import build_losses
+from bpkd.training.distiller import Distiller
+from bpkd.training.schedules import Weighted
 from tests.losses.test_contract import build, every_loss
 from tests.runs import TINY, killed, run
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from bpkd import UserError, train
-from bpkd.recipe import dump, load_recipe
-from bpkd.recorder import Recorder
-from bpkd.tensors import read_tensors
-from bpkd.weighted import Weighted
+from bpkd.recipe.loading import dump, load_recipe
+from bpkd.runs.recorder import Recorder
+from bpkd.support.tensors import read_tensors
+from bpkd.training.schedules import Weighted
 from tests.runs import TINY, killed, rows, run
 
 TAUGHT = "base: tiny.yaml\nteacher: teacher\nlosses: {spy: {use: tests.losses.test_schedule.Spy}}\n"

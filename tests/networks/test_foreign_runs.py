@@ -12,16 +12,17 @@ import torch
 import yaml
 
 from bpkd import UserError, evaluate, load, train
-from bpkd.building import build_network, build_student
 from bpkd.datasets.scenes import Scenes
 from bpkd.networks import pspnet_r18
 from bpkd.networks.checkpoints import to_openmmlab
 from bpkd.networks.class_map import ClassMapped
 from bpkd.networks.foreign import from_transformers
-from bpkd.optimization import optimization
-from bpkd.recipe import load_recipe
-from bpkd.sections import Network
-from bpkd.teachers import build_teacher, from_run
+from bpkd.recipe.loading import load_recipe
+from bpkd.recipe.sections import Network
+from bpkd.runs.loading import from_run
+from bpkd.training.building import build_network, build_student
+from bpkd.training.optimization import optimization
+from bpkd.training.teachers import build_teacher
 
 pytest.importorskip("transformers")
 pytest.importorskip("segmentation_models_pytorch")

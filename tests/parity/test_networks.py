@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bpkd import networks
-from bpkd.inference import slide
+from bpkd.inference.windows import slide
 from bpkd.networks import SegNetwork
 from bpkd.networks.checkpoints import load_openmmlab, openmmlab_keys, to_openmmlab
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bpkd.recipe import dump, load_recipe
+from bpkd.recipe.loading import dump, load_recipe
 from bpkd.report.paper_runs import differences, finished_runs, passed_over
 
 ROW = "table2/cityscapes/hrnet/bpkd"

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from bpkd.report.table import Row, by_class, markdown, spread, terminal, write_csv
-from bpkd.run_classes import write_classes
+from bpkd.runs.classes import write_classes
 
 
 def scores(miou: float, **more: Any) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def check(
     from bpkd.datasets.checking.opening import opened
     from bpkd.datasets.checking.tables import classes_table, splits_table
     from bpkd.datasets.checking.whole import check_all
-    from bpkd.files import check_writable, replacing
+    from bpkd.support.files import check_writable, replacing
 
     if out is not None:
         check_writable(out)
@@ -104,11 +104,11 @@ def show(
         bpkd data show camvid/bpkd data.root=data/camvid --out sheet.png
         bpkd data show photos 'data.classes=[road,car]' 'augment.crop=[256,256]' --augmented
     """
-    from bpkd.building import seeded
     from bpkd.datasets.checking.opening import opened
     from bpkd.datasets.checking.splits import open_split
     from bpkd.datasets.transforms import training_transform
     from bpkd.report.sheet import check_sheet, contact_sheet, some_indices
+    from bpkd.training.building import seeded
 
     check_sheet(out, kernel_size)
     found = opened(source, overrides or ())

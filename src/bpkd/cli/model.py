@@ -48,10 +48,10 @@ def model(
 
         bpkd model PSPNet backbone=resnet18 PSPNet backbone=resnet50 channels=256
     """
-    from bpkd.files import check_writable
     from bpkd.networks.speed import find_device
     from bpkd.report import model as report
     from bpkd.report.named import named
+    from bpkd.support.files import check_writable
 
     if min(size) < 1:
         raise UserError(f"--size {size[0]} {size[1]}: expected sides of at least 1 pixel")

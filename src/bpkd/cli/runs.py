@@ -28,8 +28,8 @@ def train(
 
         bpkd train camvid/bpkd data.root=data/camvid run=runs/seed1 seed=1
     """
-    from bpkd.training import Stopped
-    from bpkd.training import train as run
+    from bpkd.training.run import Stopped
+    from bpkd.training.run import train as run
 
     try:
         folder = run(
@@ -57,7 +57,7 @@ def evaluate(
         bpkd evaluate runs/student
         bpkd evaluate runs/student evaluation.mode=slide data.root=elsewhere --split val
     """
-    from bpkd.evaluation import evaluate as measure
+    from bpkd.inference.evaluation import evaluate as measure
     from bpkd.report.table import Row, by_class, terminal
 
     scores = measure(run, *overrides or (), split=split, checkpoint=checkpoint, progress=bar)
@@ -84,7 +84,7 @@ def predict(
 
         bpkd predict runs/student photos one.jpg --out predictions
     """
-    from bpkd.prediction import predict as segment
+    from bpkd.inference.prediction import predict as segment
 
     count = segment(run, images, out, window=window, checkpoint=checkpoint, progress=bar)
     print(f"{count} images: {out / 'labels'} and {out / 'overlays'}")
@@ -106,10 +106,10 @@ def compare(
 
         bpkd compare runs/teacher runs/student --out picture.png --csv table.csv
     """
-    from bpkd.files import check_writable
     from bpkd.report import table as tables
     from bpkd.report.compare import compare as measure
     from bpkd.report.compare import picture
+    from bpkd.support.files import check_writable
 
     if table is not None:
         check_writable(table)
@@ -135,6 +135,6 @@ def demo(
     Trains a teacher, a plain student, a CWD student and a BPKD student, all students from the
     same initial weights with the same budget: some minutes on two CPU cores.
     """
-    from bpkd.demo import demo as run
+    from bpkd.report.demo import demo as run
 
     run(out, seed, console())

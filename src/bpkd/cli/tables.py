@@ -45,7 +45,7 @@ def recipe(
         bpkd recipe table2/cityscapes/pspnet/bpkd seed=1
         bpkd recipe student.yaml > whole.yaml
     """
-    from bpkd.recipe import dump, load_recipe
+    from bpkd.recipe.loading import dump, load_recipe
 
     put(dump(load_recipe(source, overrides or ())).rstrip())
 
@@ -81,9 +81,9 @@ def table(
         bpkd train table2/cityscapes/pspnet/bpkd data.root=data/cityscapes
         bpkd table 2 --runs runs/table2 --data cityscapes
     """
-    from bpkd.files import check_writable
     from bpkd.report.paper_classes import by_class
     from bpkd.report.paper_layout import pairs_and_methods
+    from bpkd.support.files import check_writable
 
     if csv is not None:
         check_writable(csv)  # measuring the runs may take hours

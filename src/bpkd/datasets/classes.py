@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.support.messages import one_line
 
 Colour: TypeAlias = tuple[int, int, int]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from bpkd.datasets.images import Encoded
 from bpkd.errors import UserError
-from bpkd.extras import extra
-from bpkd.messages import one_line
+from bpkd.support.extras import extra
+from bpkd.support.messages import one_line
 
 
 def load(root: str, split: str, config: str | None, revision: str | None, streaming: bool) -> Any:

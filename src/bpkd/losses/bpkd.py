@@ -28,7 +28,7 @@ def pixel_weights(
     counts 0.
 
     Args:
-        masks: M (N, C, h, w) in [0, 1], as :func:`bpkd.boundary.edge_masks` gives them.
+        masks: M (N, C, h, w) in [0, 1], as :func:`bpkd.boundary.edges.edge_masks` gives them.
         class_weights: α, a number or (C,).
         average: divide by the number of classes that have an edge, so that the loss does not
             grow with them.

@@ -18,7 +18,7 @@ class TrimapIoU(Metric):
     """Mean IoU counted only near the labels' outlines, for several widths of the band.
 
     Trimap: Kohli et al., *Robust Higher Order Potentials for Enforcing Label Consistency*,
-    IJCV 2009. The bands are those of :func:`bpkd.boundary.trimap_bands`: every pixel within
+    IJCV 2009. The bands are those of :func:`bpkd.boundary.edges.trimap_bands`: every pixel within
     ``width`` pixels of another label, ignored areas included; ignored pixels themselves are
     left out. As in :class:`~bpkd.metrics.confusion.ConfusionMatrix`, areas are summed over all
     images before they are divided, and absent classes are nan and left out of the mean.

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.messages import one_line
 from bpkd.networks.downloads import quiet_hub
 from bpkd.networks.layouts import backbone_tensors
+from bpkd.support.messages import one_line
 
 
 class TimmBackbone(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor
 from bpkd.errors import UserError
 from bpkd.networks.base import SegNetwork
 from bpkd.networks.layouts import openmmlab_names
-from bpkd.tensors import key_mismatch, read_tensors
+from bpkd.support.tensors import key_mismatch, read_tensors
 
 _CLASSIFIER = "decode_head.conv_seg.weight"
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.messages import shown, suggestion
 from bpkd.networks.base import SegOutput
+from bpkd.support.messages import shown, suggestion
 
 
 class ClassMapped(nn.Module):

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from bpkd.errors import UserError
-from bpkd.tensors import read_tensors
+from bpkd.support.tensors import read_tensors
 
 # What a classifier has on top of a backbone, in any of the three layouts.
 _TOPS = {"classifier", "fc", "head", "head_dist", "neck"}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bpkd.networks.base import SegNetwork
 from bpkd.networks.checkpoints import load_openmmlab
 from bpkd.networks.foreign.wrapper import ForeignNetwork
-from bpkd.tensors import load_into, read_tensors
+from bpkd.support.tensors import load_into, read_tensors
 
 _OURS = "network."
 

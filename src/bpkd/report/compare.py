@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bpkd.building import build_data, build_inference
 from bpkd.errors import UserError
-from bpkd.evaluation import evaluate
-from bpkd.recipe import Recipe, load_recipe
+from bpkd.inference.evaluation import evaluate
+from bpkd.recipe.loading import load_recipe
+from bpkd.recipe.schema import Recipe
+from bpkd.recipe.sections import Network
 from bpkd.report.figure import comparison
 from bpkd.report.table import Row
-from bpkd.run_classes import read_classes
-from bpkd.sections import Network
-from bpkd.trained import load
+from bpkd.runs.classes import read_classes
+from bpkd.runs.loading import load
+from bpkd.training.building import build_data, build_inference
 
 
 def compare(

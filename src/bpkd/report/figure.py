@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from bpkd.boundary import trimap_bands
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
-from bpkd.files import replacing
-from bpkd.inference import Inference, predict, whole
+from bpkd.inference.windows import Inference, predict, whole
+from bpkd.support.files import replacing
 
 Picture = NDArray[np.uint8]
 #: So many pictures side by side fit a page.

@@ -14,7 +14,7 @@ from typing import Any
 
 import bpkd.losses
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
+from bpkd.support.messages import suggestion
 
 #: Arguments that no recipe gives: they follow from the networks and the data.
 GIVEN = ("num_classes", "student_channels", "teacher_channels")

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from bpkd.errors import UserError
-from bpkd.files import replacing_csv
-from bpkd.messages import one_line
 from bpkd.networks.cost import CONVENTION, multiply_adds, parameters, strides
 from bpkd.networks.speed import ENOUGH, LEAST, MOST, speed
 from bpkd.report.columns import Columns
+from bpkd.support.files import replacing_csv
+from bpkd.support.messages import one_line
 
 #: Each figure's column in a CSV file -> its name in a table.
 FIGURES = {

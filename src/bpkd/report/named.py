@@ -12,15 +12,15 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from bpkd import networks
-from bpkd.building import build_data, build_network
-from bpkd.dotted import resolve
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
-from bpkd.recipe import load_recipe
-from bpkd.recipe_files import change, shipped_recipes
-from bpkd.run_classes import read_classes
-from bpkd.sections import Network, Teacher
-from bpkd.trained import load
+from bpkd.recipe.dotted import resolve
+from bpkd.recipe.files import change, shipped_recipes
+from bpkd.recipe.loading import load_recipe
+from bpkd.recipe.sections import Network, Teacher
+from bpkd.runs.classes import read_classes
+from bpkd.runs.loading import load
+from bpkd.support.messages import suggestion
+from bpkd.training.building import build_data, build_network
 
 #: What libraries call the argument that loads, or downloads, trained weights.
 WEIGHTS = ("weights", "encoder_weights", "weights_backbone")

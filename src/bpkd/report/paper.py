@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import bpkd
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
 from bpkd.report.paper_numbers import DATA, MEASURES, METHODS, Numbers, networks
 from bpkd.report.paper_runs import differences, finished_runs
+from bpkd.support.messages import suggestion
 
 if TYPE_CHECKING:
     from bpkd.metrics.measures import Scores

@@ -14,7 +14,7 @@ from bpkd.report.paper import check_folder, check_names, measured
 from bpkd.report.paper_layout import Grid
 from bpkd.report.paper_numbers import DATA, METHODS, networks
 from bpkd.report.paper_runs import differences, finished_runs, passed_over
-from bpkd.run_classes import read_classes
+from bpkd.runs.classes import read_classes
 
 if TYPE_CHECKING:
     from bpkd.metrics.measures import Scores

@@ -10,11 +10,11 @@ from statistics import mean
 from typing import Any
 
 from bpkd.errors import UserError
-from bpkd.files import replacing_csv
-from bpkd.messages import suggestion
 from bpkd.report import paper, paper_numbers
 from bpkd.report.columns import Columns
 from bpkd.report.paper_runs import passed_over
+from bpkd.support.files import replacing_csv
+from bpkd.support.messages import suggestion
 
 NOTE = "M, G: millions of parameters, thousand millions of multiply-adds. Δ: ours minus published."
 HEADER = ("", "M", "G", "mIoU", "ours", "Δ", "mAcc", "ours", "Δ")

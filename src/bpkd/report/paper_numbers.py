@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from bpkd.errors import UserError
-from bpkd.messages import one_line, suggestion
+from bpkd.support.messages import one_line, suggestion
 
 _PACKAGED = Path(__file__).parent / "published"
 #: The authors' list of models, at 80,000 iterations.

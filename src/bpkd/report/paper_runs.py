@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bpkd.messages import shown
-from bpkd.recipe import Recipe, load_recipe
+from bpkd.recipe.loading import load_recipe
+from bpkd.recipe.schema import Recipe
 from bpkd.report.paper_numbers import METHODS
+from bpkd.support.messages import shown
 
 #: Keys that change where and how fast a run trains, not what it learns or how it is measured.
 _OF_NO_ACCOUNT = re.compile(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
-from bpkd.recipe_files import RECIPES, read, shipped_recipes
+from bpkd.recipe.files import RECIPES, read, shipped_recipes
 from bpkd.report.columns import Columns
+from bpkd.support.messages import suggestion
 
 
 def overview() -> str:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from bpkd.boundary import trimap_bands
 from bpkd.errors import UserError
-from bpkd.files import check_writable, replacing
-from bpkd.messages import one_line
 from bpkd.report.figure import Picture, overlay
 from bpkd.report.sheet_page import Panel, draw, legend, shrunk
+from bpkd.support.files import check_writable, replacing
+from bpkd.support.messages import one_line
 
 Transform: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 

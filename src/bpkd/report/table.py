@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from bpkd.files import replacing_csv
 from bpkd.metrics.measures import Scores, scalars
 from bpkd.report.columns import Columns
-from bpkd.run_classes import read_classes
+from bpkd.runs.classes import read_classes
+from bpkd.support.files import replacing_csv
 
 COLUMNS = {
     "mIoU": "mIoU",
@@ -30,7 +30,7 @@ class Row:
 
     Attributes:
         name: what the table calls it.
-        scores: as :func:`bpkd.evaluation.evaluate` gives them.
+        scores: as :func:`bpkd.inference.evaluation.evaluate` gives them.
     """
 
     name: str

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bpkd.boundary import trimap_bands
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.support.messages import one_line
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 

@@ -12,12 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bpkd.dotted import resolve
 from bpkd.errors import UserError
-from bpkd.messages import finding
-from bpkd.recipe import Recipe
-from bpkd.recipe_files import change, find, first_line, read
-from bpkd.sections import Augment, Data
+from bpkd.recipe.dotted import resolve
+from bpkd.recipe.files import change, find, first_line, read
+from bpkd.recipe.findings import finding
+from bpkd.recipe.schema import Recipe
+from bpkd.recipe.sections import Augment, Data
 
 FOLDER = "bpkd.datasets.folder.Folder"
 HUB = "bpkd.datasets.hub.Hub"

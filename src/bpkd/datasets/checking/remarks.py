@@ -11,7 +11,7 @@ from pathlib import Path
 from bpkd.datasets.checking.splits import Split, published_count
 from bpkd.datasets.checking.summary import Summary
 from bpkd.datasets.folder import Folder
-from bpkd.sections import Data
+from bpkd.recipe.sections import Data
 
 _EXAMPLES = 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bpkd.datasets.parallel import Progress
 from bpkd.datasets.preparing.common import Report, Request
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
+from bpkd.support.messages import suggestion
 
 #: The data sets, each with a module of its name here.
 NAMES = ("cityscapes", "ade20k", "pascal-context", "voc", "coco-stuff")

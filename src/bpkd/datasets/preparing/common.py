@@ -11,8 +11,8 @@ from PIL import Image
 
 from bpkd.datasets.parallel import Progress, each
 from bpkd.errors import UserError
-from bpkd.files import replacing
-from bpkd.messages import one_line
+from bpkd.support.files import replacing
+from bpkd.support.messages import one_line
 
 #: What a label map is made from, and its file.
 Job: TypeAlias = tuple[Any, Path]

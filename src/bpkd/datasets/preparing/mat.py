@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bpkd.extras import extra
+from bpkd.support.extras import extra
 
 
 def load_mat(file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
+from bpkd.support.messages import suggestion
 
 # Where a library's output holds its maps, the best first. What a segmentation head reads is the
 # last of the hidden states; the last hidden state itself may have passed one more normalisation.

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.messages import one_line
 from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
 from bpkd.networks.foreign.wrapper import ForeignNetwork
+from bpkd.support.messages import one_line
 
 
 class Program(nn.Module):

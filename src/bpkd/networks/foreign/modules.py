@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import nn
 
-from bpkd.components import Component
-from bpkd.dotted import resolve
 from bpkd.errors import UserError
-from bpkd.messages import one_line, raised
 from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
 from bpkd.networks.foreign.wrapper import ForeignNetwork
+from bpkd.recipe.components import Component
+from bpkd.recipe.dotted import resolve
+from bpkd.support.messages import one_line, raised
 
 
 def from_module(

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bpkd.errors import UserError
-from bpkd.messages import one_line
 from bpkd.networks.foreign.wrapper import ForeignNetwork
+from bpkd.support.messages import one_line
 
 _SMALLEST = 1e-8
 

@@ -7,11 +7,11 @@ import warnings
 from typing import Any
 
 from bpkd.errors import UserError
-from bpkd.extras import extra
-from bpkd.messages import one_line, suggestion
 from bpkd.networks.downloads import quiet_hub
 from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
 from bpkd.networks.foreign.wrapper import ForeignNetwork
+from bpkd.support.extras import extra
+from bpkd.support.messages import one_line, suggestion
 
 _USE = "bpkd.networks.foreign.from_smp"
 

@@ -9,9 +9,9 @@ import torchvision.models.segmentation
 from torch import nn
 
 from bpkd.errors import UserError
-from bpkd.messages import one_line, suggestion
 from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
 from bpkd.networks.foreign.wrapper import ForeignNetwork
+from bpkd.support.messages import one_line, suggestion
 
 _USE = "bpkd.networks.foreign.from_torchvision"
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from bpkd.extras import extra
 from bpkd.networks.foreign.normalisation import Colour, normalisation
 from bpkd.networks.foreign.queries import QueryNetwork, task_tokens
 from bpkd.networks.foreign.transformers_loading import (
@@ -19,6 +18,7 @@ from bpkd.networks.foreign.transformers_loading import (
     read_processing,
 )
 from bpkd.networks.foreign.wrapper import ForeignNetwork
+from bpkd.support.extras import extra
 
 # Sides are to be multiples of so many patches: the last pixels would be lost, and DPT, which halves
 # its grid and doubles it again, would stretch its map.

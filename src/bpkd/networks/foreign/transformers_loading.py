@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from bpkd.errors import UserError
-from bpkd.messages import one_line, suggestion
 from bpkd.networks.downloads import quiet_hub
 from bpkd.networks.foreign.normalisation import IMAGENET
+from bpkd.support.messages import one_line, suggestion
 
 
 def read_config(

@@ -1,0 +1,1 @@
+"""What a network sees in images: windows, predictions, measurements."""

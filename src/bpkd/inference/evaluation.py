@@ -1,0 +1,140 @@
+"""How good, how large and how fast a run's network is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from math import isnan
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from bpkd.datasets.loading import eval_loader
+from bpkd.errors import UserError
+from bpkd.inference.windows import Inference, predict, whole
+from bpkd.metrics.measures import Measures, Scores
+from bpkd.recipe.loading import load_recipe
+from bpkd.runs.loading import load
+from bpkd.support.files import replacing
+from bpkd.training.building import build_data, build_inference, build_measures
+
+
+def evaluate(
+    run: str | Path,
+    *overrides: str,
+    split: str = "test",
+    checkpoint: str = "student",
+    progress: Callable[[Any], Any] = iter,
+) -> Scores:
+    """Measure what a run trained, on a split of its data set.
+
+    The numbers are kept in the run's folder as ``evaluation_SPLIT.json`` with a fingerprint of
+    weights and settings; the same question is answered from there the next time.
+
+    Args:
+        run: the run's folder.
+        overrides: ``key=value``, dotted, e.g. ``data.root=...`` or ``evaluation.mode=slide``.
+        split: train, val or test.
+        checkpoint: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
+        progress: wraps the loader, e.g. to draw a bar.
+
+    Returns:
+        Fractions by name (``mIoU``, ``mAcc``, ``trimap_mIoU@3``, ``boundary_mIoU`` ..., lists by
+        class), ``parameters``, and ``milliseconds`` an image (the median, on this machine).
+
+    Raises:
+        UserError: no such run, checkpoint or split.
+    """
+    folder = Path(run)
+    network = load(folder, checkpoint)
+    recipe = load_recipe(folder / "recipe.yaml", overrides)
+    stored = folder / f"evaluation_{split}.json"
+    asked = fingerprint(network, recipe.data.model_dump_json(), recipe.evaluation.model_dump_json())
+    if (known := _kept(stored, asked)) is not None:
+        return known
+    data = build_data(recipe, split)
+    if len(data.classes) != len(network.classes):  # type: ignore[arg-type]
+        raise UserError(f"{run} has other classes than its data set; was the data set changed?")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loader = eval_loader(data, batch_size=recipe.evaluation.batch_size, workers=recipe.workers)
+    measures = build_measures(recipe.evaluation, data)
+    inference = build_inference(recipe.evaluation)
+    scores = measure(network.to(device), loader, measures, inference, progress)
+    if isnan(scores["mIoU"]):
+        raise UserError(
+            f"no pixel of the split {split!r} has a label, so nothing can be measured on it; take "
+            "another, e.g. data.test=val"
+        )
+    with replacing(stored) as file:
+        file.write_text(json.dumps({"fingerprint": asked, "scores": scores}, indent=1) + "\n")
+    return scores
+
+
+def _kept(stored: Path, asked: str) -> Scores | None:
+    """The scores that a run's folder holds for the same question."""
+    try:
+        content = json.loads(stored.read_text())
+        scores: Scores = content["scores"]
+        return scores if content["fingerprint"] == asked else None
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or not whole: measure again
+        return None
+
+
+def measure(
+    network: nn.Module,
+    loader: DataLoader[Any],
+    measures: Measures,
+    inference: Inference = whole,
+    progress: Callable[[Any], Any] = iter,
+) -> Scores:
+    """Run a network over a loader; see :func:`evaluate` for what comes back.
+
+    Args:
+        network: images (N, 3, H, W) in [0, 1] -> SegOutput.
+        loader: batches of images and labels.
+        measures: what to compute; reset first.
+        inference: :func:`bpkd.inference.windows.whole`, or a windowed one.
+        progress: wraps the loader, e.g. to draw a bar.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+    measures.to(device).reset()
+    times = []
+    for images, labels in progress(loader):
+        images = images.to(device)  # noqa: PLW2901
+        _synchronise(device)
+        begin = time.perf_counter()
+        prediction = predict(network, images, inference)
+        _synchronise(device)
+        times.append((time.perf_counter() - begin) / len(images))
+        measures.update(prediction, labels.to(device))
+    scores = measures.compute()
+    scores["parameters"] = sum(p.numel() for p in inference_parameters(network))
+    scores["milliseconds"] = 1000 * median(times)
+    return scores
+
+
+def inference_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that inference uses: all but an auxiliary head's."""
+    auxiliary = getattr(network, "auxiliary_prefix", "auxiliary_head.")
+    return [p for name, p in network.named_parameters() if not name.startswith(auxiliary)]
+
+
+def fingerprint(network: nn.Module, *settings: str) -> str:
+    """A hash of a network's weights and of settings."""
+    digest = hashlib.sha256("\n".join(settings).encode())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,97 @@
+"""Recipe files: where they are, what they are based on, and overrides of single keys."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bpkd.errors import UserError
+from bpkd.support.messages import one_line
+
+#: The recipes that come with the package; each can be named without its folder and ``.yaml``.
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def find(source: str | Path) -> Path:
+    """The file of a recipe given by path or by name."""
+    given = Path(source)
+    for path in (given, RECIPES / f"{source}.yaml"):
+        if path.is_file():
+            return path
+    if (given / "recipe.yaml").is_file():
+        raise UserError(f"{source} is a run's folder; its recipe is {given / 'recipe.yaml'}")
+    if given.is_dir():
+        raise UserError(f"{source} is a folder; give the file of a recipe in it")
+    beside = [str(given.with_name(path.name)) for path in given.parent.glob("[!.]*.yaml")]
+    near = get_close_matches(str(source), [*beside, *shipped_recipes()], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "bpkd recipes lists those that come along"
+    raise UserError(f"{source}: no such recipe file, nor a recipe's name; {hint}")
+
+
+def shipped_recipes() -> list[str]:
+    """The names of the recipes that come with the package; what begins with ``_`` is a part."""
+    paths = (path.relative_to(RECIPES) for path in RECIPES.rglob("*.yaml"))
+    whole = (path for path in paths if not any(part.startswith("_") for part in path.parts))
+    return sorted(path.with_suffix("").as_posix() for path in whole)
+
+
+def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
+    """A YAML file over those its ``base`` names: files beside it, or shipped recipes."""
+    if path in above:
+        raise UserError(f"{path}: base: this recipe is based on itself")
+    try:
+        content = OmegaConf.load(path)
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable YAML file: {one_line(error)}") from error
+    if not isinstance(content, DictConfig):
+        raise UserError(f"{path}: expected keys and values, as in 'max_iters: 100'")
+    bases = content.pop("base", None) or ListConfig([])
+    joined: Any = {}
+    for base in bases if isinstance(bases, ListConfig) else [bases]:
+        file = path.parent / str(base)
+        try:
+            file = file if file.is_file() else find(str(base))
+        except UserError as error:
+            raise UserError(f"{path}: base: {error}") from error
+        joined = _over(joined, OmegaConf.to_container(read(file, (*above, path))))
+    return DictConfig(_over(joined, OmegaConf.to_container(content)))
+
+
+def _over(below: Any, above: Any) -> Any:
+    """What two recipes say together: keys of ``above`` count, and one ``use`` ousts another.
+
+    Example:
+        >>> _over({"data": {"use": "a.A", "root": "x"}}, {"data": {"root": "y"}})
+        {'data': {'use': 'a.A', 'root': 'y'}}
+        >>> _over({"data": {"use": "a.A", "root": "x"}}, {"data": {"use": "b.B"}})
+        {'data': {'use': 'b.B'}}
+    """
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    if "use" in below and below["use"] != above.get("use", below["use"]):
+        return above
+    return below | {key: _over(below.get(key), value) for key, value in above.items()}
+
+
+def change(content: DictConfig, override: str) -> None:
+    """Change one key of a recipe as ``key=value`` says."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"{override!r} is no override; expected key=value, e.g. max_iters=100")
+    try:
+        # OmegaConf's own reader: YAML's takes 1e-4 for text.
+        read = OmegaConf.from_dotlist([f"value={value}"])
+        new = OmegaConf.to_container(read, resolve=False)["value"]  # type: ignore[index,call-overload]
+        OmegaConf.update(content, key, new, merge=False, force_add=True)
+    except (OmegaConfBaseException, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise UserError(f"override {override!r}: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """OmegaConf's message without the lines that describe its own nodes."""
+    return one_line(error) if isinstance(error, yaml.YAMLError) else str(error).partition("\n")[0]

@@ -1,0 +1,32 @@
+"""The classes of a run, kept in its folder."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from bpkd.errors import UserError
+from bpkd.support.files import replacing_csv
+
+
+def write_classes(folder: Path, data: Any) -> None:
+    """Classes and colours of a data set as ``classes.csv``, which the folder data set reads too."""
+    with replacing_csv(folder / "classes.csv") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["name", "r", "g", "b"])
+        writer.writerows([name, *rgb] for name, rgb in zip(data.classes, data.palette, strict=True))
+
+
+def read_classes(folder: Path) -> tuple[list[str], list[tuple[int, int, int]]]:
+    """What :func:`write_classes` wrote."""
+    file = folder / "classes.csv"
+    if not file.is_file():
+        raise UserError(f"{folder}: no run here (no classes.csv); give the folder of a run")
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    try:
+        colours = [(int(row["r"]), int(row["g"]), int(row["b"])) for row in rows]
+        return [row["name"] for row in rows], colours
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{file} is damaged: expected name,r,g,b and a line a class") from None

@@ -1,0 +1,94 @@
+"""What a run trained: the student, kept in the run's folder and loaded again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from torch import nn
+
+from bpkd.training.building import build_network
+from bpkd.errors import UserError
+from bpkd.support.files import replacing
+from bpkd.recipe.loading import load_recipe
+from bpkd.runs.classes import read_classes
+from bpkd.recipe.sections import Network
+from bpkd.support.tensors import load_into, load_tensors, read_tensors
+
+
+def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
+    """The network that a run trained, ready to use.
+
+    Args:
+        run: the run's folder.
+        checkpoint: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
+
+    Returns:
+        The network in evaluation mode, with ``classes`` and ``palette``.
+
+    Raises:
+        UserError: no such run, or no such checkpoint in it.
+    """
+    folder = Path(run)
+    if not (folder / "recipe.yaml").is_file():
+        raise UserError(f"{run}: no run here (no recipe.yaml); give the folder of a run")
+    recipe = load_recipe(folder / "recipe.yaml")
+    classes, palette = read_classes(folder)
+    if (folder / "student.yaml").is_file():
+        described = yaml.safe_load((folder / "student.yaml").read_text(encoding="utf-8"))
+        recipe.student = Network.model_validate(described)
+    elif recipe.student.accepts("weights"):
+        # The backbone's own weights are in the checkpoint: their file need not be there any more.
+        recipe.student.__pydantic_extra__["weights"] = None  # type: ignore[index]
+    recipe.student.checkpoint = None
+    file = _weights(folder, checkpoint)
+    network = build_network(recipe.student, len(classes), str(run))
+    if checkpoint == "student":
+        load_tensors(network, file)
+    else:
+        prefix = "student."
+        tensors = read_tensors(file)
+        load_into(
+            network, {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}, file
+        )
+    network.classes, network.palette = classes, palette  # type: ignore[assignment]
+    return network.eval()
+
+
+def from_run(run: str, num_classes: int | None = None, which: str = "student") -> nn.Module:
+    """The network of a run, for a teacher with a class_map.
+
+    Args:
+        run: the run's folder.
+        num_classes: its number of classes, or None.
+        which: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
+
+    Raises:
+        UserError: no such run, or it has another number of classes.
+    """
+    network = load(run, which)
+    own = len(network.classes)  # type: ignore[arg-type]
+    if num_classes not in (None, own):
+        raise UserError(f"{run} has {own} classes, expected {num_classes}; say which in class_map")
+    network.num_classes = own  # type: ignore[assignment]
+    return network
+
+
+def _weights(folder: Path, checkpoint: str) -> Path:
+    """The file of a checkpoint by its name."""
+    files = {"student": "student.safetensors", "best": "best.ckpt", "last": "last.ckpt"}
+    held = [name for name, file in files.items() if (folder / file).is_file()]
+    if checkpoint not in held:
+        known = f"it has {', '.join(held)}" if held else "nothing is trained yet"
+        raise UserError(f"{folder} has no checkpoint {checkpoint!r}; {known}")
+    return folder / files[checkpoint]
+
+
+def write_student(folder: Path, student: nn.Module) -> None:
+    """Keep how to build a student whose recipe names something to download or a file.
+
+    Such a network has ``rebuild``: an entry of a recipe that needs neither.
+    """
+    if (entry := getattr(student, "rebuild", None)) is not None:
+        with replacing(folder / "student.yaml") as file:
+            file.write_text(yaml.safe_dump(entry, sort_keys=False), encoding="utf-8")

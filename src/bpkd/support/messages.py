@@ -1,0 +1,49 @@
+"""The words of messages: one line, the nearest known name, a value cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the nearest known one, or the first of them.
+
+    Example:
+        >>> suggestion("loses", ["losses", "student"])
+        "did you mean 'losses'?"
+        >>> suggestion("x", ["losses", "student"])
+        'known: losses, student'
+    """
+    known = list(known)
+    near = get_close_matches(word, known, n=1)
+    more = ", ..." if len(known) > 12 else ""
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known[:12])}{more}"
+
+
+def one_line(error: Exception) -> str:
+    """An exception's message without line breaks; its type where it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def raised(error: Exception) -> str:
+    """An exception of somebody's own code: its type, its message, and where it was raised.
+
+    Example:
+        >>> try:
+        ...     {}["car"]
+        ... except KeyError as error:
+        ...     raised(error).partition(" (")[0]
+        "KeyError: 'car'"
+    """
+    last = extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {one_line(error)} ({Path(last.filename).name}:{last.lineno})"
+
+
+def shown(value: Any, longest: int = 60) -> str:
+    """A value as a message shows it: never long, never several lines."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -1,0 +1,1 @@
+"""How a run goes: from a recipe to a trained student."""

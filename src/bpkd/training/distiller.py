@@ -1,0 +1,186 @@
+"""One training step: the student's own loss, and what it is to learn from the teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpkd.errors import UserError
+from bpkd.inference.windows import Inference, predict, whole
+from bpkd.metrics.measures import Measures, scalars
+from bpkd.networks.base import SegOutput, resize
+from bpkd.training.schedules import Weighted
+
+
+class Distiller(lightning.LightningModule):
+    """Trains a student, with or without a teacher.
+
+    Args:
+        student: images -> SegOutput.
+        teacher: the same, or None; it is never trained, never saved, never synchronised.
+        losses: distillation losses by name. Where there are several processes, a loss keeps the
+            buffers that it registers itself equal on all of them.
+        weighted: their weights, by the same names.
+        configure: the student's and the losses' parameters -> optimizer and scheduler.
+        measures: what validation computes.
+        inference: how validation gets logits at the image's size.
+        auxiliary_weight: of the auxiliary head's own loss.
+        ignore_index: label of pixels without a class.
+        seed: every iteration's dropout follows from it and the iteration alone.
+    """
+
+    teacher: nn.Module | None
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | None,
+        losses: dict[str, nn.Module],
+        weighted: dict[str, Weighted],
+        configure: Callable[[nn.Module, nn.Module], dict[str, Any]],
+        measures: Measures,
+        inference: Inference = whole,
+        auxiliary_weight: float = 0.4,
+        ignore_index: int = 255,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.losses = nn.ModuleDict(losses)
+        self.measures = measures
+        self.weighted = weighted
+        self.configure = configure
+        self.inference = inference
+        self.auxiliary_weight = auxiliary_weight
+        self.ignore_index = ignore_index
+        self.seed = seed
+        # Past nn.Module's own bookkeeping: what is no submodule is not trained, not saved in
+        # checkpoints, not broadcast between processes and not put into training mode.
+        self.__dict__["teacher"] = teacher
+        # DDP sends the first process's buffers to all others before each step. That is right for
+        # statistics of batch normalisation, which go apart where they are not synchronised: the
+        # student that is measured is then the one that is saved. Losses keep their own buffers
+        # in step, and a memory of 0.4 GB must not travel in each iteration.
+        self._ddp_params_and_buffers_to_ignore = [
+            f"losses.{name}.{buffer}"
+            for name, loss in losses.items()
+            for buffer, _ in loss.named_buffers(recurse=False)
+        ]
+
+    def configure_optimizers(self) -> Any:
+        """Lightning's hook."""
+        return self.configure(self.student, self.losses)
+
+    def on_fit_start(self) -> None:
+        """Bring the teacher to the student's device."""
+        if self.teacher is not None:
+            self.teacher.to(self.device).to(memory_format=torch.channels_last)
+            self.teacher.eval().requires_grad_(False)
+            # A teacher's auxiliary head rests, unless a loss compares auxiliary logits.
+            if any(getattr(loss, "needs_auxiliary", False) for loss in self.losses.values()):
+                self.teacher.auxiliary_in_eval = True  # type: ignore[assignment]
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Make this batch's dropout a function of seed, iteration, part and process alone."""
+        parts = self.trainer.accumulate_grad_batches
+        self.part = batch_idx % parts  # of an iteration that accumulates
+        number = self.global_step * parts + self.part
+        torch.manual_seed((self.seed * 1_000_003 + number) * 1009 + self.global_rank)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] and labels (N, H, W) -> the loss."""
+        images, labels = batch[0].contiguous(memory_format=torch.channels_last), batch[1].long()
+        student = _segmented(self.student(images), "student")
+        terms = {"segmentation": self.cross_entropy(student.logits, labels)}
+        total = terms["segmentation"]
+        if student.auxiliary is not None:
+            terms["auxiliary"] = self.cross_entropy(student.auxiliary, labels)
+            total = total + self.auxiliary_weight * terms["auxiliary"]
+        losses = self.active_losses()
+        if self.teacher is not None and losses:
+            with torch.no_grad():
+                teacher = _segmented(self.teacher(images), "teacher")
+            # Temperatures and similarities need full precision; the networks do not.
+            with torch.autocast(self.device.type, enabled=False):
+                for name, loss in losses.items():
+                    for term, value in loss(student, teacher, labels).items():
+                        terms[f"{name}.{term}"] = value
+                        total = total + self.weighted[name].at(term, self.global_step) * value
+            self.step = (_detached(student), _detached(teacher), labels)
+        if not total.isfinite():
+            self.refuse(terms)
+        self.log_dict({"loss": total.detach()}, prog_bar=True)
+        self.shown = {f"loss/{name}": value.detach() for name, value in terms.items()}
+        self.log_dict(self.shown)
+        return total
+
+    def on_after_backward(self) -> None:
+        """A loss may train something of its own, such as a discriminator, on the same outputs.
+
+        Its step, like the student's, comes once an iteration, of the parts' mean gradient.
+        """
+        parts = self.trainer.accumulate_grad_batches
+        mean = {"share": 1 / parts, "last": self.part == parts - 1}
+        for name, loss in self.active_losses().items():
+            if hasattr(loss, "own_step"):
+                with torch.autocast(self.device.type, enabled=False):
+                    terms = loss.own_step(*self.step, **mean)  # type: ignore[operator]
+                own = {f"loss/{name}.{term}": value for term, value in terms.items()}
+                self.shown |= own
+                self.log_dict(own)
+
+    def active_losses(self) -> dict[str, nn.Module]:
+        """The losses that count in this iteration; the others rest, and their memories with them.
+
+        Where all of them rest, so does the teacher.
+        """
+        now = self.global_step
+        return {name: loss for name, loss in self.losses.items() if self.weighted[name].active(now)}
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean over labelled pixels, at the labels' size; 0 where there is none."""
+        logits = resize(logits.float(), labels.shape[-2:])
+        total = F.cross_entropy(logits, labels, ignore_index=self.ignore_index, reduction="sum")
+        return total / (labels != self.ignore_index).sum().clamp(min=1)
+
+    def refuse(self, terms: dict[str, Tensor]) -> None:
+        """Stop at a loss that is not finite, before it reaches the weights."""
+        broken = [name for name, value in terms.items() if not value.isfinite()] or ["the sum"]
+        raise UserError(
+            f"iteration {self.global_step}: the loss is not finite in {', '.join(broken)}; "
+            "lower the learning rate or that term's weight, and start again in another "
+            "run=FOLDER, or with --overwrite"
+        )
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Images (N, 3, H, W) in [0, 1] and labels (N, H, W): count them."""
+        images, labels = batch
+        self.measures.update(predict(self.student, images, self.inference), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute, log, and forget."""
+        self.scores = self.measures.compute()
+        self.measures.reset()
+        self.log_dict({f"val/{name}": value for name, value in scalars(self.scores).items()})
+
+
+def _segmented(output: Any, who: str) -> SegOutput:
+    """What a network gave, if it is what a network has to give."""
+    if not all(hasattr(output, name) for name in SegOutput._fields):
+        raise UserError(
+            f"{who}.use: the network gives {type(output).__name__}, expected a SegOutput; "
+            "bpkd.networks.foreign.from_module makes one of it (module: the same path)"
+        )
+    segmented: SegOutput = output
+    return segmented
+
+
+def _detached(output: SegOutput) -> SegOutput:
+    features = {name: maps.detach() for name, maps in output.features.items()}
+    auxiliary = output.auxiliary.detach() if output.auxiliary is not None else None
+    return SegOutput(output.logits.detach(), features, auxiliary)

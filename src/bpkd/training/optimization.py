@@ -1,0 +1,61 @@
+"""The optimizer, and its learning rate over the iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from bpkd.recipe.schema import Recipe
+from bpkd.recipe.sections import Schedule
+
+
+def poly(schedule: Schedule, max_iters: int, lr: float) -> Callable[[int], float]:
+    """Polynomial decay to a floor, as a factor of ``lr``, after a linear warm-up.
+
+    lr_t = (lr - floor) (1 - t / max_iters)^power + floor
+
+    Example:
+        >>> factor = poly(Schedule(power=1.0, floor=0.0), max_iters=10, lr=0.5)
+        >>> [factor(t) for t in (0, 5, 10)]
+        [1.0, 0.5, 0.0]
+    """
+    floor = schedule.floor / lr
+
+    def factor(iteration: int) -> float:
+        left = max(0.0, 1 - iteration / max_iters) ** schedule.power
+        warm = min(1.0, (iteration + 1) / (schedule.warmup + 1))
+        return float(warm * ((1 - floor) * left + floor))
+
+    return factor
+
+
+def optimization(recipe: Recipe) -> Callable[[nn.Module, nn.Module], dict[str, Any]]:
+    """How to make the optimizer and its schedule of a student and its losses.
+
+    The backbone learns at the recipe's rate, everything else at ``head_lr`` times that.
+    """
+    lr = float(recipe.optimizer.arguments.get("lr", 1e-3))
+
+    def configure(student: nn.Module, losses: nn.Module) -> dict[str, Any]:
+        trunk = getattr(student, "backbone", None)
+        slow = list(trunk.parameters()) if isinstance(trunk, nn.Module) else []
+        known = {id(parameter) for parameter in slow}
+        others = [p for p in (*student.parameters(), *losses.parameters()) if p.requires_grad]
+        rest = [p for p in others if id(p) not in known]
+        groups = [
+            {"params": parameters, "lr": rate}
+            for parameters, rate in ((slow, lr), (rest, lr * recipe.head_lr))
+            if parameters
+        ]
+        optimizer = recipe.optimizer.built("optimizer", groups)
+        factors = [poly(recipe.schedule, recipe.max_iters, float(g["lr"])) for g in groups]  # type: ignore[arg-type]
+        scheduler = LambdaLR(optimizer, factors)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    return configure

@@ -1,0 +1,135 @@
+"""Weights by their address: fetched once, from a server in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import torch
+from torch import Tensor
+
+from bpkd import UserError
+from bpkd.recipe.loading import load_recipe
+from bpkd.support.fetched import fetched, place
+from bpkd.support.tensors import read_tensors
+
+
+def packed(tensors: dict[str, Tensor]) -> bytes:
+    stream = io.BytesIO()
+    torch.save({"state_dict": tensors}, stream)
+    return stream.getvalue()
+
+
+WEIGHTS = packed({"weight": torch.arange(3.0)})
+SUM = hashlib.sha256(WEIGHTS).hexdigest()[:8]
+
+
+class Server(BaseHTTPRequestHandler):
+    """Has the weights under any name that ends in .pth, and counts who asks."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        known = self.path.partition("?")[0].endswith(".pth")
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Length", str(len(WEIGHTS) if known else 0))
+        self.end_headers()
+        if known:
+            self.wfile.write(WEIGHTS[: 100 if "cut" in self.path else None])
+
+    def log_message(self, *words: object) -> None:
+        """Nothing: standard error is the user's."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Server.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WEIGHTS", str(tmp_path / "new" / "weights"))
+    return tmp_path / "new" / "weights"
+
+
+def test_a_file_is_fetched_once(server: str, folder: Path) -> None:
+    address = f"{server}/some/folder/net-{SUM}.pth"
+    for _ in range(2):
+        assert read_tensors(address)["weight"].tolist() == [0, 1, 2]
+    assert Server.asked == [f"/some/folder/net-{SUM}.pth"]
+    assert [file.name for file in folder.iterdir()] == [f"net-{SUM}.pth"]
+
+
+def test_a_file_that_was_put_there_needs_no_net(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for address in ("https://nowhere.invalid/net-00000000.pth", "https://nowhere.invalid/net.pth"):
+        with pytest.raises(UserError) as caught:
+            fetched(address)
+        asked = Path(re.search(r"put it there as (\S+),", str(caught.value))[1])  # type: ignore[index]
+        asked.write_bytes(WEIGHTS)
+        assert fetched(address) == asked
+    assert (folder / "net-00000000.pth").is_file()
+
+
+def test_files_of_one_name_are_told_apart_by_their_addresses(server: str, folder: Path) -> None:
+    found = {fetched(f"{server}/{place}/net-20210903.pth?download=1") for place in ("a", "b")}
+    assert len(found) == 2 and len(Server.asked) == 2
+    assert all(file.name.startswith("net-20210903-") for file in found)
+
+
+def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WEIGHTS", "~/weights")
+    assert place("https://example.org/net-5c106cde.pth") == tmp_path / "weights/net-5c106cde.pth"
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/net-00000000.pth", f"begins with {SUM}, not as its name says"),
+        ("/none.bin", "404"),
+        ("/cut.pth", "broke off at 100 of "),
+    ],
+)
+def test_what_cannot_be_had_leaves_nothing(
+    server: str, folder: Path, path: str, found: str
+) -> None:
+    with pytest.raises(UserError, match=found) as caught:
+        fetched(server + path)
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+    assert not folder.exists()
+
+
+def test_a_folders_address_is_refused() -> None:
+    with pytest.raises(UserError, match="expected the address of a file"):
+        fetched("https://example.org/weights/")
+
+
+def test_without_a_connection_it_says_what_to_do(folder: Path) -> None:
+    with pytest.raises(UserError, match="get it by other means and put it there as"):
+        fetched("http://127.0.0.1:9/net.pth")  # nobody listens there
+    assert not folder.exists()
+    folder.mkdir(parents=True)
+    for wrong in ("http://127.0.0.1:9/net.pth", "https://[bad/net.pth"):
+        with pytest.raises(UserError, match="cannot be fetched"):
+            fetched(wrong)
+    assert folder.exists()  # it was there before
+
+
+def test_the_tables_files_are_named_by_their_addresses() -> None:
+    for data in ("ade20k", "cityscapes", "pascal_context"):
+        for pair in ("deeplabv3plus", "hrnet", "isanet", "pspnet"):
+            recipe = load_recipe(f"table2/{data}/{pair}/bpkd")
+            files = (recipe.teacher.checkpoint, recipe.student.argument("weights", None))  # type: ignore[union-attr]
+            assert all(file.startswith("https://") and file.endswith(".pth") for file in files)
