@@ -321,7 +321,8 @@ def test_dumped_values_stay_what_they_are(tmp_path: Path) -> None:
     file = tmp_path / "odd.yaml"
     file.write_text(
         'name: "1e3"\ndata: {use: bpkd.datasets.scenes.Scenes}\n'
-        "student: {use: tests.recipe.test_recipe.Odd, table: {0: 1.5, 20: 2}, text: '0x10', none: 'null'}"
+        "student: {use: tests.recipe.test_recipe.Odd, table: {0: 1.5, 20: 2}, "
+        "text: '0x10', none: 'null'}"
     )
     recipe = load_recipe(file, ["run=runs/x"])
     (tmp_path / "again.yaml").write_text(dump(recipe), encoding="utf-8")
