@@ -15,11 +15,11 @@ from collections import defaultdict
 import torch
 
 from bpkd import load
+from bpkd.datasets.building import build_data
 from bpkd.datasets.loading import train_loader
 from bpkd.datasets.transforms import training_transform
 from bpkd.recipe.loading import load_recipe
-from bpkd.training.building import build_data
-from bpkd.training.run import build_distiller
+from bpkd.training.building import build_distiller
 
 
 def pulls(
@@ -41,7 +41,7 @@ def pulls(
         student = distiller.student(images)
         with torch.no_grad():
             teacher = distiller.teacher(images)
-        terms = {"segmentation": distiller.cross_entropy(student.logits, labels.long())}
+        terms = {"segmentation": distiller.task.own_loss(student, labels.long())[1]["segmentation"]}
         for name, loss in distiller.losses.items():
             for term, value in loss(student, teacher, labels.long()).items():
                 terms[f"{name}.{term}"] = value

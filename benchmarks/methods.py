@@ -30,8 +30,8 @@ from benchmarks.measuring import Procedure, milliseconds, peak_megabytes
 from bpkd.recipe.files import shipped_recipes
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
+from bpkd.training.building import build_distiller
 from bpkd.training.distiller import Distiller
-from bpkd.training.run import build_distiller
 
 CLASSES = 10
 METHODS = [

@@ -30,8 +30,8 @@ from benchmarks.table2 import PAIRS, table2
 from bpkd.errors import UserError
 from bpkd.recipe.files import RECIPES, read
 from bpkd.recipe.schema import Recipe
+from bpkd.training.building import build_distiller
 from bpkd.training.distiller import Distiller
-from bpkd.training.run import build_distiller
 
 METHODS = sorted({file.stem for file in (RECIPES / "_losses").glob("*.yaml")} - {"teacher"})
 
@@ -79,10 +79,7 @@ def step(
         with clock("teacher forward"), cast(), torch.no_grad():
             teacher = distiller.teacher(images)
     with clock("loss"):
-        total = distiller.cross_entropy(student.logits, labels)
-        if student.auxiliary is not None:
-            auxiliary = distiller.cross_entropy(student.auxiliary, labels)
-            total = total + distiller.auxiliary_weight * auxiliary
+        total, _ = distiller.task.own_loss(student, labels)
         for name, loss in distiller.losses.items():
             for term, value in loss(student, teacher, labels).items():
                 total = total + distiller.weighted[name].at(term, 0) * value

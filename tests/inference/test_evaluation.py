@@ -16,9 +16,11 @@ from bpkd import UserError, evaluate, train
 from bpkd.datasets.loading import eval_loader
 from bpkd.datasets.scenes import Scenes
 from bpkd.inference.evaluation import fingerprint, inference_parameters, measure
+from bpkd.inference.windows import whole
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
 from bpkd.support.tensors import read_tensors
+from bpkd.tasks.semantic import Semantic
 from tests.runs import TINY
 
 
@@ -51,9 +53,9 @@ class Pairs:
 
 def test_numbers_are_pooled_over_the_data_set() -> None:
     network = Brightest().train()
-    measures = Measures(3, (1,), 0.02, 255)
+    task = Semantic(Measures(3, (1,), 0.02, 255), whole)
     for _ in range(2):  # nothing is left over from the first time
-        scores = measure(network, eval_loader(Pairs()), measures)
+        scores = measure(network, eval_loader(Pairs()), task)
     # Class 0: 1 pixel both, 3 predicted, 1 labelled: IoU 1/3, accuracy 1.
     # Class 1: 3 both, 3 predicted, 5 labelled: IoU 3/5, accuracy 3/5. Class 2 does not occur.
     assert scores["IoU"][:2] == pytest.approx([1 / 3, 3 / 5])

@@ -10,10 +10,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bpkd.inference.windows import averaged, predict, slide, whole
+from bpkd.inference.windows import averaged, build_inference, predict, slide, whole
 from bpkd.networks.base import SegOutput
 from bpkd.recipe.sections import Evaluation
-from bpkd.training.building import build_inference
 
 
 class PixelWise(nn.Module):

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from bpkd import UserError, train
+from bpkd.inference.windows import whole
 from bpkd.losses.bpkd import BPKD
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
 from bpkd.recipe.loading import load_recipe
-from bpkd.training.building import build_losses
+from bpkd.tasks.semantic import Semantic
 from bpkd.training.distiller import Distiller
+from bpkd.training.losses import build_losses
 from bpkd.training.schedules import Weighted
 from tests.losses.test_contract import build, every_loss
 from tests.runs import TINY, killed, run
@@ -38,7 +40,9 @@ def distiller(cls: type[nn.Module]) -> Distiller:
     torch.manual_seed(0)
     loss = build(cls).float()
     weighted = {"loss": Weighted(loss.weights)}  # type: ignore[arg-type]
-    return Distiller(Net(), Net(), {"loss": loss}, weighted, lambda *_: {}, Measures(4))
+    return Distiller(
+        Net(), Net(), {"loss": loss}, weighted, lambda *_: {}, Semantic(Measures(4), whole)
+    )
 
 
 @every_loss

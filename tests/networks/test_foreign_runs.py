@@ -14,13 +14,14 @@ import yaml
 from bpkd import UserError, evaluate, load, train
 from bpkd.datasets.scenes import Scenes
 from bpkd.networks import pspnet_r18
+from bpkd.networks.building import build_network
 from bpkd.networks.checkpoints import to_openmmlab
 from bpkd.networks.class_map import ClassMapped
 from bpkd.networks.foreign import from_transformers
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network
 from bpkd.runs.loading import from_run
-from bpkd.training.building import build_network, build_student
+from bpkd.training.building import build_student
 from bpkd.training.optimization import optimization
 from bpkd.training.teachers import build_teacher
 

@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
+from bpkd.inference.overlay import colourise, overlay
 from bpkd.networks.base import SegOutput
-from bpkd.report.figure import busiest_image, busiest_window, colourise, comparison, overlay
+from bpkd.report.figure import busiest_image, busiest_window, comparison
 
 PALETTE = [(200, 0, 0), (0, 100, 0)]
 

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bpkd.inference.windows import whole
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Schedule
+from bpkd.tasks.semantic import Semantic
 from bpkd.training.distiller import Distiller
 from bpkd.training.optimization import optimization, poly
 
@@ -108,7 +110,7 @@ def test_the_auxiliary_loss_counts_two_fifths() -> None:
         def forward(self, images: Tensor) -> SegOutput:
             return SegOutput(images, {}, images * 3)
 
-    distiller = Distiller(TwoHeads(), None, {}, {}, lambda *_: {}, Measures(3))
+    distiller = Distiller(TwoHeads(), None, {}, {}, lambda *_: {}, Semantic(Measures(3), whole))
     images, labels = torch.rand(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
     found = distiller.training_step((images, labels), 0)
     main, second = (nn.functional.cross_entropy(images * k, labels) for k in (1, 3))

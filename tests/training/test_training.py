@@ -15,7 +15,7 @@ from bpkd import UserError, evaluate, load
 from bpkd.recipe.loading import load_recipe
 from bpkd.runs.recorder import Recorder, Stopped
 from bpkd.support.tensors import read_tensors
-from bpkd.training.run import build_distiller
+from bpkd.training.building import build_distiller
 from tests.runs import killed, rows, run
 
 

@@ -108,7 +108,7 @@ def show(
     from bpkd.datasets.checking.splits import open_split
     from bpkd.datasets.transforms import training_transform
     from bpkd.report.sheet import check_sheet, contact_sheet, some_indices
-    from bpkd.training.building import seeded
+    from bpkd.support.seeds import seeded
 
     check_sheet(out, kernel_size)
     found = opened(source, overrides or ())

@@ -3,7 +3,7 @@ after a resume, and with any number of workers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,24 @@ from bpkd.datasets.draws import Batches, Draws, Pair, SizedDataset, Transform
 from bpkd.datasets.parallel import cores
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
+
+Gather = Callable[[Sequence[Any]], Any]
+
+
+def gather(pairs: Sequence[Pair]) -> Pair:
+    """Pairs of image and labels as one batch.
+
+    Raises:
+        UserError: their sizes differ.
+    """
+    sizes = sorted({tuple(image.shape) for image, _ in pairs})
+    if len(sizes) > 1:
+        raise UserError(
+            f"images of the shapes {sizes[0]} and {sizes[-1]} cannot share a batch: set batch_size "
+            "to 1, or crop them to one size"
+        )
+    images, labels = default_collate(list(pairs))
+    return images, labels
 
 
 def train_loader(
@@ -26,7 +44,8 @@ def train_loader(
     workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader[Pair]:
+    gather: Gather = gather,
+) -> DataLoader[Any]:
     """Batches of transformed samples for iterations ``start`` to ``iterations - 1``.
 
     Iteration t of process r holds the draws from (t * world_size + r) * batch_size on, so every
@@ -44,6 +63,7 @@ def train_loader(
         workers: processes that read, at most one a core; 0 reads in this one.
         rank: number of this training process.
         world_size: number of training processes.
+        gather: samples -> a batch.
 
     Raises:
         UserError: a number is out of its range, or, on iteration, a sample cannot be read.
@@ -64,7 +84,7 @@ def train_loader(
     _check_processes(workers, rank, world_size)
     draws = Draws(dataset, transform, seed, iterations * batch_size * world_size)
     batches = Batches(batch_size, iterations, start, rank, world_size)
-    return _loader(draws, workers, batch_sampler=batches)
+    return _loader(_Batched(draws, gather), workers, batch_sampler=batches)
 
 
 def eval_loader(
@@ -74,7 +94,8 @@ def eval_loader(
     workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader[Pair]:
+    gather: Gather = gather,
+) -> DataLoader[Any]:
     """Every sample once over all processes: process r has the samples r, r + world_size, ...
 
     Images come as float32 in [0, 1]. No sample is repeated to fill a batch or to give every
@@ -86,6 +107,7 @@ def eval_loader(
         workers: processes that read, at most one a core; 0 reads in this one.
         rank: number of this process.
         world_size: number of processes.
+        gather: samples -> a batch.
 
     Raises:
         UserError: a number is out of its range, or, on iteration, a sample cannot be read or the
@@ -98,7 +120,9 @@ def eval_loader(
     _whole("batch_size", batch_size, least=1)
     _check_processes(workers, rank, world_size)
     indices = range(rank, len(dataset), world_size)
-    return _loader(_Floats(dataset), workers, batch_size=batch_size, sampler=indices)
+    return _loader(
+        _Batched(_Floats(dataset), gather), workers, batch_size=batch_size, sampler=indices
+    )
 
 
 class _Floats(Dataset[Pair]):
@@ -116,12 +140,12 @@ class _Batched(Dataset[Any]):
     Raised in a worker, it would reach this process with the worker's traceback for a message.
     """
 
-    def __init__(self, dataset: Dataset[Pair]) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset[Pair], gather: Gather) -> None:
+        self.dataset, self.gather = dataset, gather
 
-    def __getitems__(self, indices: list[int]) -> Pair | UserError:
+    def __getitems__(self, indices: list[int]) -> Any:
         try:
-            return _collate([self.dataset[index] for index in indices])
+            return self.gather([self.dataset[index] for index in indices])
         except UserError as error:
             return error
 
@@ -142,7 +166,7 @@ def _loader(dataset: Dataset[Pair], workers: int, **which: Any) -> DataLoader[Pa
     # A recipe names what a machine with a GPU wants; the batches are the same with any number.
     workers = min(workers, cores())
     return _Loader(
-        _Batched(dataset),
+        dataset,
         num_workers=workers,
         collate_fn=_as_it_is,
         pin_memory=torch.cuda.is_available(),
@@ -155,17 +179,6 @@ def _loader(dataset: Dataset[Pair], workers: int, **which: Any) -> DataLoader[Pa
 
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def _collate(pairs: list[Pair]) -> Pair:
-    sizes = sorted({tuple(image.shape) for image, _ in pairs})
-    if len(sizes) > 1:
-        raise UserError(
-            f"images of the shapes {sizes[0]} and {sizes[-1]} cannot share a batch: set batch_size "
-            "to 1, or crop them to one size"
-        )
-    images, labels = default_collate(pairs)
-    return images, labels
 
 
 def _check_processes(workers: int, rank: int, world_size: int) -> None:

@@ -15,14 +15,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from bpkd.datasets.building import build_data
 from bpkd.datasets.loading import eval_loader
 from bpkd.errors import UserError
-from bpkd.inference.windows import Inference, predict, whole
-from bpkd.metrics.measures import Measures, Scores
+from bpkd.inference.tasks import build_task
 from bpkd.recipe.loading import load_recipe
 from bpkd.runs.loading import load
 from bpkd.support.files import replacing
-from bpkd.training.building import build_data, build_inference, build_measures
+from bpkd.tasks import Scores, Task
 
 
 def evaluate(
@@ -62,11 +62,10 @@ def evaluate(
     if len(data.classes) != len(network.classes):  # type: ignore[arg-type]
         raise UserError(f"{run} has other classes than its data set; was the data set changed?")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loader = eval_loader(data, batch_size=recipe.evaluation.batch_size, workers=recipe.workers)
-    measures = build_measures(recipe.evaluation, data)
-    inference = build_inference(recipe.evaluation)
-    scores = measure(network.to(device), loader, measures, inference, progress)
-    if isnan(scores["mIoU"]):
+    task, size = build_task(recipe, data), recipe.evaluation.batch_size
+    loader = eval_loader(data, batch_size=size, workers=recipe.workers, gather=task.gather)
+    scores = measure(network.to(device), loader, task, progress)
+    if isnan(scores[task.best_by]):
         raise UserError(
             f"no pixel of the split {split!r} has a label, so nothing can be measured on it; take "
             "another, e.g. data.test=val"
@@ -89,32 +88,31 @@ def _kept(stored: Path, asked: str) -> Scores | None:
 def measure(
     network: nn.Module,
     loader: DataLoader[Any],
-    measures: Measures,
-    inference: Inference = whole,
+    task: Task,
     progress: Callable[[Any], Any] = iter,
 ) -> Scores:
     """Run a network over a loader; see :func:`evaluate` for what comes back.
 
     Args:
-        network: images (N, 3, H, W) in [0, 1] -> SegOutput.
-        loader: batches of images and labels.
-        measures: what to compute; reset first.
-        inference: :func:`bpkd.inference.windows.whole`, or a windowed one.
+        network: images (N, 3, H, W) in [0, 1] -> the task's output.
+        loader: batches of images and targets.
+        task: how outputs become predictions, and what measures these; reset first.
         progress: wraps the loader, e.g. to draw a bar.
     """
     device = next(network.parameters()).device
     network.eval()
-    measures.to(device).reset()
+    measures: Any = task.measures.to(device)
+    measures.reset()
     times = []
-    for images, labels in progress(loader):
+    for images, target in progress(loader):
         images = images.to(device)  # noqa: PLW2901
         _synchronise(device)
         begin = time.perf_counter()
-        prediction = predict(network, images, inference)
+        prediction = task.predict(network, images)
         _synchronise(device)
         times.append((time.perf_counter() - begin) / len(images))
-        measures.update(prediction, labels.to(device))
-    scores = measures.compute()
+        measures.update(prediction, task.target(target, device))
+    scores: Scores = measures.compute()
     scores["parameters"] = sum(p.numel() for p in inference_parameters(network))
     scores["milliseconds"] = 1000 * median(times)
     return scores

@@ -15,13 +15,12 @@ from torch import Tensor
 from bpkd.datasets.images import image_files, read_image
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
+from bpkd.inference.overlay import overlay
+from bpkd.inference.windows import build_inference, slide
 from bpkd.inference.windows import predict as classes_of
-from bpkd.inference.windows import slide
 from bpkd.recipe.loading import load_recipe
-from bpkd.report.figure import overlay
 from bpkd.runs.loading import load
 from bpkd.support.files import replacing
-from bpkd.training.building import build_inference
 
 
 def predict(

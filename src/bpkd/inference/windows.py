@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from bpkd.datasets.transforms import rescaled_size
 from bpkd.networks.base import resize
+from bpkd.recipe.sections import Evaluation
 
 #: A network and images (N, 3, H, W) in [0, 1] -> logits (N, C, H, W).
 Inference = Callable[[nn.Module, Tensor], Tensor]
@@ -101,3 +103,14 @@ def averaged(
 def predict(network: nn.Module, images: Tensor, inference: Inference = whole) -> Tensor:
     """The class of each pixel (N, H, W), int64, of images (N, 3, H, W) in [0, 1]."""
     return inference(network, images).argmax(dim=1)
+
+
+def build_inference(evaluation: Evaluation) -> Inference:
+    """Whole images or sliding windows; of the images as they are, or of several views of them."""
+    inference: Inference = whole
+    if evaluation.mode == "slide":
+        inference = partial(slide, window=evaluation.window, stride=evaluation.stride)
+    base_size, scales, flip = evaluation.base_size, evaluation.scales, evaluation.flip
+    if base_size is None and scales == [1] and not flip:
+        return inference
+    return partial(averaged, inference=inference, base_size=base_size, scales=scales, flip=flip)

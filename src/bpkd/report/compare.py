@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bpkd.datasets.building import build_data
 from bpkd.errors import UserError
 from bpkd.inference.evaluation import evaluate
+from bpkd.inference.windows import build_inference
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Network
@@ -15,7 +17,6 @@ from bpkd.report.figure import comparison
 from bpkd.report.table import Row
 from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
-from bpkd.training.building import build_data, build_inference
 
 
 def compare(

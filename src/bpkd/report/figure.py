@@ -17,34 +17,12 @@ from torch import Tensor, nn
 from bpkd.boundary import trimap_bands
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
+from bpkd.inference.overlay import Picture, colourise, overlay
 from bpkd.inference.windows import Inference, predict, whole
 from bpkd.support.files import replacing
 
-Picture = NDArray[np.uint8]
 #: So many pictures side by side fit a page.
 _COLUMNS = 9
-
-
-def colourise(labels: Tensor, palette: Sequence[tuple[int, int, int]]) -> Picture:
-    """Labels (H, W) -> colours (H, W, 3); what is no class is black.
-
-    Example:
-        >>> import torch
-        >>> colourise(torch.tensor([[0, 255]]), [(9, 8, 7)]).tolist()
-        [[[9, 8, 7], [0, 0, 0]]]
-    """
-    count = len(palette)
-    table = np.array([*palette, (0, 0, 0)], dtype=np.uint8)
-    labels = labels.long().cpu()
-    colours: Picture = table[labels.where((labels >= 0) & (labels < count), count).numpy()]
-    return colours
-
-
-def overlay(image: Tensor, labels: Tensor, palette: Sequence[tuple[int, int, int]]) -> Picture:
-    """An image uint8 (3, H, W) with the colours of its classes laid over it."""
-    pixels = image.permute(1, 2, 0).cpu().numpy().astype(np.uint16)
-    colours = colourise(labels, palette).astype(np.uint16)
-    return ((2 * pixels + 3 * colours) // 5).astype(np.uint8)
 
 
 def busiest_window(labels: Tensor, size: tuple[int, int]) -> tuple[slice, slice]:

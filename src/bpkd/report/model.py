@@ -14,7 +14,7 @@ from torch import nn
 from bpkd.errors import UserError
 from bpkd.networks.cost import CONVENTION, multiply_adds, parameters, strides
 from bpkd.networks.speed import ENOUGH, LEAST, MOST, speed
-from bpkd.report.columns import Columns
+from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
 from bpkd.support.messages import one_line
 

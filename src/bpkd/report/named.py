@@ -12,7 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from bpkd import networks
+from bpkd.datasets.building import build_data
 from bpkd.errors import UserError
+from bpkd.networks.building import build_network
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import change, shipped_recipes
 from bpkd.recipe.loading import load_recipe
@@ -20,7 +22,6 @@ from bpkd.recipe.sections import Network, Teacher
 from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
 from bpkd.support.messages import suggestion
-from bpkd.training.building import build_data, build_network
 
 #: What libraries call the argument that loads, or downloads, trained weights.
 WEIGHTS = ("weights", "encoder_weights", "weights_backbone")

@@ -11,8 +11,8 @@ from typing import Any
 
 from bpkd.errors import UserError
 from bpkd.report import paper, paper_numbers
-from bpkd.report.columns import Columns
 from bpkd.report.paper_runs import passed_over
+from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
 from bpkd.support.messages import suggestion
 

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bpkd.errors import UserError
 from bpkd.recipe.files import RECIPES, read, shipped_recipes
-from bpkd.report.columns import Columns
+from bpkd.support.columns import Columns
 from bpkd.support.messages import suggestion
 
 

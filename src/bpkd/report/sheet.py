@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bpkd.boundary import trimap_bands
 from bpkd.errors import UserError
-from bpkd.report.figure import Picture, overlay
+from bpkd.inference.overlay import Picture, overlay
 from bpkd.report.sheet_page import Panel, draw, legend, shrunk
 from bpkd.support.files import check_writable, replacing
 from bpkd.support.messages import one_line

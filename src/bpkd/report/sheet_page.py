@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from PIL import Image
 from torch import Tensor
 
-from bpkd.report.figure import Picture
+from bpkd.inference.overlay import Picture
 
 #: A name, the image, the image with its labels.
 Panel: TypeAlias = tuple[str, Picture, Picture]

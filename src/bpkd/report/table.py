@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from bpkd.metrics.measures import Scores, scalars
-from bpkd.report.columns import Columns
 from bpkd.runs.classes import read_classes
+from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
 
 COLUMNS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from torch import nn
 
-from bpkd.training.building import build_network
+from bpkd.networks.building import build_network
 from bpkd.errors import UserError
 from bpkd.support.files import replacing
 from bpkd.recipe.loading import load_recipe

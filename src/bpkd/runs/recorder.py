@@ -13,7 +13,6 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from bpkd.training.distiller import Distiller
 from bpkd.support.files import replacing, replacing_csv
 from bpkd.support.tensors import write_tensors
 
@@ -31,6 +30,7 @@ class Recorder(Callback):
         start: iterations that were done before; rows after it are dropped.
         every: iterations between rows of ``training.csv``.
         checkpoint_every: iterations between checkpoints, besides those at validations.
+        best_by: the score of the best checkpoint.
     """
 
     def __init__(
@@ -40,16 +40,18 @@ class Recorder(Callback):
         start: int = 0,
         every: int = 10,
         checkpoint_every: int = 1000,
+        best_by: str = "mIoU",
     ) -> None:
         self.folder = folder
         self.classes = classes
         self.every = every
         self.checkpoint_every = checkpoint_every
+        self.best_by = best_by
         self.stop = False
         self.training = Table(folder / "training.csv", start)
         self.metrics = Table(folder / "metrics.csv", start)
         rows = self.metrics.rows
-        self.best = max((float(row["mIoU"]) for row in rows), default=float("-inf"))
+        self.best = max((float(row[best_by]) for row in rows), default=float("-inf"))
 
     def on_train_batch_end(
         self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -69,7 +71,7 @@ class Recorder(Callback):
         if self.stop:
             raise Stopped
 
-    def on_validation_end(self, trainer: Any, module: Distiller) -> None:  # type: ignore[override]
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
         """A row of scores, and the checkpoints."""
         if trainer.sanity_checking:
             return
@@ -77,8 +79,8 @@ class Recorder(Callback):
             self.metrics.append({"iteration": trainer.global_step, **self.columns(module.scores)})
             write_tensors(module.student, self.folder / "student.safetensors")
         self.save(trainer, "last.ckpt")
-        if module.scores["mIoU"] > self.best:
-            self.best = module.scores["mIoU"]
+        if (score := module.scores[self.best_by]) > self.best:
+            self.best = score
             self.save(trainer, "best.ckpt")
 
     def columns(self, scores: dict[str, Any]) -> dict[str, float]:

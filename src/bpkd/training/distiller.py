@@ -7,13 +7,11 @@ from typing import Any
 
 import lightning
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.inference.windows import Inference, predict, whole
-from bpkd.metrics.measures import Measures, scalars
-from bpkd.networks.base import SegOutput, resize
+from bpkd.metrics.measures import scalars
+from bpkd.tasks import Task
 from bpkd.training.schedules import Weighted
 
 
@@ -21,16 +19,13 @@ class Distiller(lightning.LightningModule):
     """Trains a student, with or without a teacher.
 
     Args:
-        student: images -> SegOutput.
+        student: images -> the task's output.
         teacher: the same, or None; it is never trained, never saved, never synchronised.
         losses: distillation losses by name. Where there are several processes, a loss keeps the
             buffers that it registers itself equal on all of them.
         weighted: their weights, by the same names.
         configure: the student's and the losses' parameters -> optimizer and scheduler.
-        measures: what validation computes.
-        inference: how validation gets logits at the image's size.
-        auxiliary_weight: of the auxiliary head's own loss.
-        ignore_index: label of pixels without a class.
+        task: what the targets are, the student's own loss, predictions and their measures.
         seed: every iteration's dropout follows from it and the iteration alone.
     """
 
@@ -43,21 +38,16 @@ class Distiller(lightning.LightningModule):
         losses: dict[str, nn.Module],
         weighted: dict[str, Weighted],
         configure: Callable[[nn.Module, nn.Module], dict[str, Any]],
-        measures: Measures,
-        inference: Inference = whole,
-        auxiliary_weight: float = 0.4,
-        ignore_index: int = 255,
+        task: Task,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.student = student
         self.losses = nn.ModuleDict(losses)
-        self.measures = measures
+        self.task = task
+        self.measures = task.measures  # here too: what a module holds moves with it
         self.weighted = weighted
         self.configure = configure
-        self.inference = inference
-        self.auxiliary_weight = auxiliary_weight
-        self.ignore_index = ignore_index
         self.seed = seed
         # Past nn.Module's own bookkeeping: what is no submodule is not trained, not saved in
         # checkpoints, not broadcast between processes and not put into training mode.
@@ -92,26 +82,23 @@ class Distiller(lightning.LightningModule):
         number = self.global_step * parts + self.part
         torch.manual_seed((self.seed * 1_000_003 + number) * 1009 + self.global_rank)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] and labels (N, H, W) -> the loss."""
-        images, labels = batch[0].contiguous(memory_format=torch.channels_last), batch[1].long()
-        student = _segmented(self.student(images), "student")
-        terms = {"segmentation": self.cross_entropy(student.logits, labels)}
-        total = terms["segmentation"]
-        if student.auxiliary is not None:
-            terms["auxiliary"] = self.cross_entropy(student.auxiliary, labels)
-            total = total + self.auxiliary_weight * terms["auxiliary"]
+    def training_step(self, batch: tuple[Tensor, Any], batch_idx: int) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] and their targets -> the loss."""
+        images, target = batch[0].contiguous(memory_format=torch.channels_last), batch[1]
+        target = self.task.target(target, self.device)
+        student = self.task.output(self.student(images), "student")
+        total, terms = self.task.own_loss(student, target)
         losses = self.active_losses()
         if self.teacher is not None and losses:
             with torch.no_grad():
-                teacher = _segmented(self.teacher(images), "teacher")
+                teacher = self.task.output(self.teacher(images), "teacher")
             # Temperatures and similarities need full precision; the networks do not.
             with torch.autocast(self.device.type, enabled=False):
                 for name, loss in losses.items():
-                    for term, value in loss(student, teacher, labels).items():
+                    for term, value in loss(student, teacher, target).items():
                         terms[f"{name}.{term}"] = value
                         total = total + self.weighted[name].at(term, self.global_step) * value
-            self.step = (_detached(student), _detached(teacher), labels)
+            self.step = (_detached(student), _detached(teacher), target)
         if not total.isfinite():
             self.refuse(terms)
         self.log_dict({"loss": total.detach()}, prog_bar=True)
@@ -142,12 +129,6 @@ class Distiller(lightning.LightningModule):
         now = self.global_step
         return {name: loss for name, loss in self.losses.items() if self.weighted[name].active(now)}
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean over labelled pixels, at the labels' size; 0 where there is none."""
-        logits = resize(logits.float(), labels.shape[-2:])
-        total = F.cross_entropy(logits, labels, ignore_index=self.ignore_index, reduction="sum")
-        return total / (labels != self.ignore_index).sum().clamp(min=1)
-
     def refuse(self, terms: dict[str, Tensor]) -> None:
         """Stop at a loss that is not finite, before it reaches the weights."""
         broken = [name for name, value in terms.items() if not value.isfinite()] or ["the sum"]
@@ -157,30 +138,24 @@ class Distiller(lightning.LightningModule):
             "run=FOLDER, or with --overwrite"
         )
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Images (N, 3, H, W) in [0, 1] and labels (N, H, W): count them."""
-        images, labels = batch
-        self.measures.update(predict(self.student, images, self.inference), labels)
+    def validation_step(self, batch: tuple[Tensor, Any], batch_idx: int) -> None:
+        """Images (N, 3, H, W) in [0, 1] and their targets: count them."""
+        images, target = batch
+        self.measures.update(self.task.predict(self.student, images), target)  # type: ignore[operator]
 
     def on_validation_epoch_end(self) -> None:
         """Compute, log, and forget."""
-        self.scores = self.measures.compute()
-        self.measures.reset()
+        self.scores = self.measures.compute()  # type: ignore[operator]
+        self.measures.reset()  # type: ignore[operator]
         self.log_dict({f"val/{name}": value for name, value in scalars(self.scores).items()})
 
 
-def _segmented(output: Any, who: str) -> SegOutput:
-    """What a network gave, if it is what a network has to give."""
-    if not all(hasattr(output, name) for name in SegOutput._fields):
-        raise UserError(
-            f"{who}.use: the network gives {type(output).__name__}, expected a SegOutput; "
-            "bpkd.networks.foreign.from_module makes one of it (module: the same path)"
-        )
-    segmented: SegOutput = output
-    return segmented
-
-
-def _detached(output: SegOutput) -> SegOutput:
-    features = {name: maps.detach() for name, maps in output.features.items()}
-    auxiliary = output.auxiliary.detach() if output.auxiliary is not None else None
-    return SegOutput(output.logits.detach(), features, auxiliary)
+def _detached(output: Any) -> Any:
+    """The same tensors without their gradients, in whatever holds them."""
+    if isinstance(output, Tensor):
+        return output.detach()
+    if isinstance(output, dict):
+        return {name: _detached(value) for name, value in output.items()}
+    if isinstance(output, list):
+        return [_detached(value) for value in output]
+    return output if output is None else type(output)(*map(_detached, output))

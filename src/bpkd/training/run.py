@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 
-from bpkd.datasets.loading import eval_loader, train_loader
-from bpkd.datasets.transforms import training_transform
+from bpkd.datasets.building import build_data
 from bpkd.errors import UserError
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
@@ -17,16 +15,8 @@ from bpkd.runs.folder import begin, is_first, note, or_nothing, prepare
 from bpkd.runs.loading import write_student
 from bpkd.runs.recorder import Recorder, Stopped
 from bpkd.support.tensors import write_tensors
-from bpkd.training.building import (
-    build_data,
-    build_inference,
-    build_losses,
-    build_measures,
-    build_student,
-)
+from bpkd.training.building import build, build_loaders, build_student
 from bpkd.training.distiller import Distiller
-from bpkd.training.optimization import optimization
-from bpkd.training.teachers import build_teacher
 from bpkd.training.trainer import build_trainer, quiet
 
 
@@ -63,20 +53,25 @@ def train(
     if start >= recipe.max_iters:
         return folder
     quiet()
-    data = build_data(recipe, "train")
-    val = build_data(recipe, "val") if recipe.data.val else None
-    distiller = build_distiller(recipe, data)
+    parts = build(recipe)
+    data, distiller, validate = parts.data, parts.distiller, parts.val is not None
     with or_nothing(folder):
         if is_first():
             begin(folder, recipe, data, start)
             write_student(folder, distiller.student)
-        run = Recorder(folder, data.classes, start, checkpoint_every=recipe.checkpoint_every)
-        trainer = build_trainer(recipe, run, val is not None, progress)
-        loaders = build_loaders(recipe, data, val, start, trainer)
+        run = Recorder(
+            folder,
+            data.classes,
+            start,
+            checkpoint_every=recipe.checkpoint_every,
+            best_by=distiller.task.best_by,
+        )
+        trainer = build_trainer(recipe, run, validate, progress)
+        loaders = build_loaders(recipe, parts, start, trainer)
         if trainer.is_global_zero:
             _say_batch(folder, effective_batch(recipe, trainer.world_size), progress)
         _fit(trainer, run, distiller, loaders, start, recipe.batch_size)
-        if val is None:
+        if not validate:
             if trainer.is_global_zero:
                 write_tensors(distiller.student, folder / "student.safetensors")
             run.save(trainer, "last.ckpt")
@@ -115,54 +110,6 @@ def _untrained(recipe: Recipe, folder: Path) -> Path:
             write_student(folder, student)
             write_tensors(student, folder / "student.safetensors")
     return folder
-
-
-def build_distiller(recipe: Recipe, data: Any) -> Distiller:
-    """Student, teacher and losses of a recipe, ready to train on a data set."""
-    student = build_student(recipe, len(data.classes))
-    teacher = build_teacher(recipe, data.classes)
-    losses, weighted = build_losses(recipe, student, teacher, len(data.classes))
-    return Distiller(
-        student.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-        teacher,
-        losses,
-        weighted,
-        optimization(recipe),
-        build_measures(recipe.evaluation, data),
-        build_inference(recipe.evaluation),
-        recipe.auxiliary_weight,
-        data.ignore_index,
-        recipe.seed,
-    )
-
-
-def build_loaders(
-    recipe: Recipe, data: Any, val: Any, start: int, trainer: lightning.Trainer
-) -> tuple[Any, Any]:
-    """This process's batches to train on from an iteration on, and those to validate on.
-
-    Args:
-        recipe: says how the images are cut and gathered.
-        data: the data set to train on.
-        val: the data set to validate on, or None.
-        start: iterations that are done.
-        trainer: knows which process this is.
-    """
-    ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
-    batches = train_loader(
-        data,
-        training_transform(ignore_index=data.ignore_index, **recipe.augment.model_dump()),
-        seed=recipe.seed,
-        batch_size=recipe.batch_size,
-        iterations=recipe.max_iters * recipe.accumulate,
-        start=start * recipe.accumulate,
-        workers=recipe.workers,
-        **ranks,
-    )
-    if val is None:
-        return batches, None
-    size = recipe.evaluation.batch_size
-    return batches, eval_loader(val, batch_size=size, workers=recipe.workers, **ranks)
 
 
 def effective_batch(recipe: Recipe, devices: int) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 from torch import nn
 
 from bpkd.errors import UserError
+from bpkd.networks.building import build_network
 from bpkd.networks.class_map import ClassMapped, groups
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Teacher
 from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
-from bpkd.training.building import build_network
 
 
 def build_teacher(recipe: Recipe, classes: list[str]) -> nn.Module | None:

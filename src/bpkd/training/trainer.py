@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import TQDMProgressBar
 
 from bpkd.errors import UserError
 from bpkd.recipe.schema import Recipe
 from bpkd.runs.recorder import Recorder
 from bpkd.support.messages import one_line
 from bpkd.training.processes import SyncBatchNorm, strategy
-from bpkd.training.progress import ProgressBar
 
 
 def build_trainer(
@@ -79,3 +80,21 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's, without epochs and versions, which a run here does not have."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=1 if sys.stderr.isatty() else 50)
+
+    def on_train_epoch_start(self, trainer: Any, *_: Any) -> None:
+        """Name what is counted."""
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description("training")
+
+    def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
+        """What stands beside the bar."""
+        metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bpkd.datasets.checking.summary import Summary, share
-from bpkd.report.columns import Columns
+from bpkd.support.columns import Columns
 
 
 def splits_table(summaries: Sequence[Summary]) -> Columns:

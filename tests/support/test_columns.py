@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from bpkd.report.columns import Columns
+from bpkd.support.columns import Columns
 
 HEADER = ("run", "mIoU", "trimap\n3 px", "boundary\nIoU")
 ROWS = [["[own] student", "45.1 ± 0.4", "38.1 ± 0.3", "31.7"], ["teacher", "50.2", "43.7", "37.4"]]

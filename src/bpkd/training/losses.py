@@ -1,0 +1,85 @@
+"""The losses of a recipe by name, each with its weights over the iterations."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import torch
+from torch import nn
+
+from bpkd.errors import UserError
+from bpkd.recipe.schema import Recipe
+from bpkd.recipe.sections import Loss
+from bpkd.support.seeds import seeded
+from bpkd.training.schedules import Weighted
+
+
+def build_losses(
+    recipe: Recipe, student: nn.Module, teacher: nn.Module | None, num_classes: int
+) -> tuple[dict[str, nn.Module], dict[str, Weighted]]:
+    """The losses by name, and their weights by the same names.
+
+    A loss that asks for ``num_classes``, ``student_channels`` or ``teacher_channels`` gets them.
+    """
+    losses: dict[str, nn.Module] = {}
+    weighted: dict[str, Weighted] = {}
+    with seeded(recipe.seed + 1):
+        for name, entry in recipe.losses.items():
+            given = {"num_classes": num_classes} if entry.accepts("num_classes") else {}
+            if entry.accepts("student_channels") and teacher is not None:
+                where, feature = f"losses.{name}.feature", entry.argument("feature", "head")
+                given["student_channels"] = _channels(student, feature, where, "student")
+                given["teacher_channels"] = _channels(teacher, feature, where, "teacher")
+            losses[name] = entry.built(f"losses.{name}", **given)
+            weighted[name] = Weighted(
+                _weights(name, entry, losses[name]),
+                entry.ramp,
+                entry.start,
+                recipe.max_iters if entry.until is None else entry.until,
+                entry.decay,
+            )
+    return losses, weighted
+
+
+def _weights(name: str, entry: Loss, loss: nn.Module) -> dict[str, float]:
+    """A weight for each of a loss's terms: the loss's own, unless the recipe says otherwise."""
+    own = getattr(loss, "weights", None)
+    if not isinstance(own, dict):
+        raise UserError(
+            f"losses.{name}: {entry.use} has no weights, so it is no loss of student and teacher; "
+            "bpkd methods lists those there are"
+        )
+    weights: dict[str, float] = dict(own)
+    if isinstance(entry.weight, dict):
+        for term, value in entry.weight.items():
+            if term not in weights:
+                raise UserError(
+                    f"losses.{name}.weight.{term}: {entry.use} has no such term; "
+                    f"it has {', '.join(weights)}"
+                )
+            weights[term] = value
+    elif entry.weight is not None:
+        weights = dict.fromkeys(weights, entry.weight)
+    return weights
+
+
+def _channels(network: nn.Module, feature: str, where: str, who: str) -> int:
+    """Channels of a named feature map, found by a small forward pass.
+
+    Args:
+        network: images -> an output with ``features``.
+        feature: name of the feature map.
+        where: the recipe's key, for the message.
+        who: student or teacher, for the message.
+    """
+    training = network.training
+    device = next(chain(network.parameters(), network.buffers())).device
+    with torch.no_grad():
+        output = network.eval()(torch.zeros(1, 3, 64, 64, device=device))
+    network.train(training)
+    if feature not in output.features:
+        known = ", ".join(output.features)
+        raise UserError(
+            f"{where}: the {who} has no features named {feature!r}; it has: {known or 'none'}"
+        )
+    return int(output.features[feature].shape[1])
