@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install demo test test-slow lint format bench clean
+.PHONY: install demo test test-slow lint format house bench clean
 
 install: $(VENV)/installed
 
@@ -30,6 +30,9 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+house: install
+	$(BIN)/python -m tools.house --write
 
 bench: install
 	$(BIN)/python -m benchmarks.boundary
