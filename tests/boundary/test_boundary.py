@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.onehot import edge_masks_onehot
 from bpkd.boundary import edge_masks, trimap_bands
+from bpkd.boundary.in_line import edge_masks_in_line
 from bpkd.errors import UserError
 
 DTYPES = [torch.uint8, torch.int16, torch.int32, torch.int64]
@@ -47,6 +48,7 @@ def check(labels: Tensor, num_classes: int, kernel_size: int, size: tuple[int, i
     masks = edge_masks(labels, num_classes, kernel_size, size)
     expected = edge_masks_onehot(labels, num_classes, kernel_size, size)
     assert masks.dtype == torch.float32
+    assert torch.equal(masks, edge_masks_in_line(labels, num_classes, kernel_size, size, 255))
     torch.testing.assert_close(masks, expected, rtol=0, atol=1e-6)
 
 
@@ -92,6 +94,7 @@ def test_any_ignore_index(ignore_index):
     masks = edge_masks(labels, 19, 5, (10, 10), ignore_index)
     expected = edge_masks_onehot(labels, 19, 5, (10, 10), ignore_index)
     torch.testing.assert_close(masks, expected, rtol=0, atol=1e-6)
+    assert torch.equal(masks, edge_masks_in_line(labels, 19, 5, (10, 10), ignore_index))
 
 
 def test_counts_by_hand():
@@ -123,6 +126,12 @@ def test_leaves_the_labels_alone_and_takes_views():
     transposed = edge_masks(labels.transpose(1, 2), 19, 5, (10, 10)).transpose(2, 3)
     assert torch.equal(edge_masks(labels, 19, 5, (10, 10)), transposed)
     assert torch.equal(labels, before)
+
+
+def test_in_line_the_device_refuses_a_label_that_is_no_class():
+    labels = torch.tensor([[[0, 19]]])
+    with pytest.raises(RuntimeError, match="a label is no class"):
+        edge_masks_in_line(labels, 19, 3, (1, 1), 255)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

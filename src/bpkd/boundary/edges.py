@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bpkd.boundary.in_line import edge_masks_in_line
 from bpkd.boundary.label_maps import check_shape, check_values, shrink
 from bpkd.boundary.windows import mixed, window
 from bpkd.errors import UserError
@@ -46,7 +47,8 @@ def edge_masks(
         (N, C, h, w) float32 in [0, 1].
 
     Raises:
-        UserError: an even kernel size, a label that is no class, a wrong shape or dtype.
+        UserError: an even kernel size, a label that is no class, a wrong shape or dtype. On a GPU a
+            label that is no class fails an assertion of the device, as in torch's cross-entropy.
 
     Example:
         The middle two of six pixels see both classes; each block of three holds one of them.
@@ -58,6 +60,8 @@ def edge_masks(
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise UserError(f"kernel_size is {kernel_size}: expected an odd number (1, 3, 5, ...)")
     check_shape(labels)
+    if labels.is_cuda:
+        return edge_masks_in_line(labels, num_classes, kernel_size, size, ignore_index)
     lowest, highest = min(0, ignore_index), max(num_classes - 1, ignore_index)
     check_values(torch.stack(torch.aminmax(labels)), num_classes, ignore_index)
     codes = shrink(labels, lowest, highest)
@@ -72,12 +76,12 @@ def edge_masks(
         bit = 1 << torch.arange(len(classes), device=codes.device)
         bits = bit.new_zeros(highest - lowest + 1).index_copy_(0, classes - lowest, bit)
         bits = bits.int() if len(classes) < 32 else bits  # shorter words, faster passes
-        _count(counts, _bits_inwindow(codes, bits, kernel_size, pixels), cells, classes)
+        _count(counts, _bits_in_window(codes, bits, kernel_size, pixels), cells, classes)
     heights, widths = map(_block_lengths, labels.shape[1:], size)
     return counts.float().div_((heights[:, None] * widths).to(counts.device))
 
 
-def _bits_inwindow(padded: Tensor, bits: Tensor, kernel_size: int, pixels: Tensor) -> Tensor:
+def _bits_in_window(padded: Tensor, bits: Tensor, kernel_size: int, pixels: Tensor) -> Tensor:
     """Or of ``bits[code]`` over the window of each listed pixel: (P,) words."""
     # One expression: no name keeps a map of words alive while the window passes over it.
     words = window(
