@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmarks.onehot import edge_masks_onehot
+from benchmarks.onehot import edge_masks_fast_onehot, edge_masks_onehot
 from bpkd.boundary import edge_masks, trimap_bands
 from bpkd.boundary.in_line import edge_masks_in_line
 from bpkd.errors import UserError
@@ -50,6 +50,8 @@ def check(labels: Tensor, num_classes: int, kernel_size: int, size: tuple[int, i
     assert masks.dtype == torch.float32
     assert torch.equal(masks, edge_masks_in_line(labels, num_classes, kernel_size, size, 255))
     torch.testing.assert_close(masks, expected, rtol=0, atol=1e-6)
+    fast = edge_masks_fast_onehot(labels, num_classes, kernel_size, size)
+    torch.testing.assert_close(fast, expected, rtol=0, atol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
