@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from bpkd.datasets.images import read_image
+from bpkd.datasets.deep import ValueRange
+from bpkd.datasets.images import MAX_PIXELS, Reading, read_image
 from bpkd.datasets.labelled import Labelled
 from bpkd.datasets.pairs import Layout
 from bpkd.errors import UserError
@@ -19,9 +20,10 @@ class Folder(Labelled):
     """Pairs of an image and a label map, matched by their names.
 
     ``images/train/a/b.jpg`` belongs to ``labels/train/a/b.png``. Images: any format that Pillow
-    reads, brought to 8-bit RGB (alpha is dropped, EXIF rotation applied, 16-bit grey scaled).
-    Label maps: class indices in 8 or 16 bits, palette images (the index is the class), or RGB
-    images in the exact colours of the palette; never JPEG, which blurs them.
+    reads, brought to 8-bit RGB (alpha is dropped, EXIF rotation applied, 16 bits scaled).
+    Label maps: class indices in 8 or 16 bits, palette images (the index is the class, unless the
+    palette has the classes' own colours under other indices), or RGB images in the exact colours
+    of the palette; never JPEG, which blurs them. Images and label maps may share a folder.
 
     Args:
         root: folder that holds everything.
@@ -43,6 +45,11 @@ class Folder(Labelled):
         image_suffix: end of the images' stems that the labels' stems lack.
         label_suffix: end of the labels' stems that the images' stems lack; other files are passed
             over. Cityscapes has ``_leftImg8bit`` and ``_gtFine_labelTrainIds``.
+        value_range: values of black and white in images of more than 8 bits. Without it, 0 and
+            the greatest of 8, 10, 12, 14 or 16 bits, whichever is the fewest that the images use.
+        upright: turn images as their EXIF data ask; false where the label maps lie as the image
+            files do.
+        max_pixels: of the largest image or label map that is read.
 
     Raises:
         UserError: at construction, a folder, a label map or the classes are missing or make no
@@ -85,6 +92,9 @@ class Folder(Labelled):
         label_map: Mapping[int, int] | None = None,
         image_suffix: str = "",
         label_suffix: str = "",
+        value_range: ValueRange | None = None,
+        upright: bool = True,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.root = Path(root).expanduser()
         self.split = split
@@ -97,13 +107,15 @@ class Folder(Labelled):
         )  # fmt: skip
         self.pairs = layout.pairs(split)
         self._names = _names([image for image, _ in self.pairs])
+        reading = Reading(value_range, upright, max_pixels)
+        self._read_as(reading, lambda index: self.pairs[index][0], len(self.pairs))
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         image_file, label_file = self.pairs[index]
-        image = read_image(image_file)
+        image = read_image(image_file, self.reading)
         return self._sample(image, self._read_labels(label_file), image_file, label_file)
 
     def name(self, index: int) -> str:

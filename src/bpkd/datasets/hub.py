@@ -11,8 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from bpkd.datasets.classes import class_list
+from bpkd.datasets.deep import Array, ValueRange
 from bpkd.datasets.hub_loading import declared_names, encoded_file, load, samples
-from bpkd.datasets.images import Array, read_image
+from bpkd.datasets.images import MAX_PIXELS, Encoded, Reading, read_image
 from bpkd.datasets.labelled import Labelled
 from bpkd.errors import UserError
 
@@ -46,6 +47,9 @@ class Hub(Labelled):
         ignore_index: label of the pixels that belong to no class, here and in the files.
         ignore: further values in the files to ignore.
         label_map: value in the files -> class; values that it does not list stay as they are.
+        value_range: as in Folder.
+        upright: as in Folder.
+        max_pixels: as in Folder.
         reduce_zero_label: value 0 is ignored and value v is class v - 1, as in ADE20K.
 
     Raises:
@@ -70,6 +74,9 @@ class Hub(Labelled):
         ignore: Sequence[int] = (),
         label_map: Mapping[int, int] | None = None,
         reduce_zero_label: bool = False,
+        value_range: ValueRange | None = None,
+        upright: bool = True,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if streaming and count is None:
             raise UserError(
@@ -95,21 +102,27 @@ class Hub(Labelled):
             shifted = {value: value - 1 for value in range(1, num_classes + 1)}
             ignore, label_map = [0, *ignore], {**shifted, **(label_map or {})}
         super().__init__(Path(), classes, palette, ignore_index, ignore, label_map)
+        self._read_as(Reading(value_range, upright, max_pixels), self._image_file, len(self))
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample = self._samples[index]
-        where = f"{self.root}, {self.split}, sample {index}, column "
-        image_name, labels_name = f"{where}{self._image!r}", f"{where}{self._label!r}"
-        image = read_image(encoded_file(sample[self._image], image_name))
+        image_name, labels_name = self._where(index, self._image), self._where(index, self._label)
+        image = read_image(encoded_file(sample[self._image], image_name), self.reading)
         labels = self._labels(sample[self._label], labels_name)
         return self._sample(image, labels, image_name, labels_name)
 
     def name(self, index: int) -> str:
         """What a sample is called in messages and the names of outputs: split and number."""
         return f"{re.sub('[^a-zA-Z0-9]+', '-', self.split).strip('-')}-{index:06d}"
+
+    def _where(self, index: int, column: str) -> str:
+        return f"{self.root}, {self.split}, sample {index}, column {column!r}"
+
+    def _image_file(self, index: int) -> Encoded:
+        return encoded_file(self._samples[index][self._image], self._where(index, self._image))
 
     def _labels(self, value: Any, where: str) -> Array:
         if not isinstance(value, list | np.ndarray):

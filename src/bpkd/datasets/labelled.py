@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bpkd.datasets.classes import as_colour, class_list, spaced_palette
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
+from bpkd.datasets.images import AS_IT_IS, Reading
 from bpkd.datasets.labels import LabelReader
+from bpkd.datasets.value_range import Source, measured
 from bpkd.errors import UserError
 
 
@@ -30,6 +32,9 @@ class Labelled(Dataset[tuple[Tensor, Tensor]]):
     Raises:
         UserError: they make no sense, alone or together.
     """
+
+    reading: Reading = AS_IT_IS
+    """How the images are read; see :meth:`_read_as`."""
 
     def __init__(
         self,
@@ -59,8 +64,17 @@ class Labelled(Dataset[tuple[Tensor, Tensor]]):
             label_map or {},
             None if colours is None else (colours, ignored_colours),
         )
-        small = 0 <= ignore_index <= 255 and len(self.classes) <= 256
-        self._dtype = torch.uint8 if small else torch.int32
+
+    def _read_as(self, reading: Reading, source: Source, count: int) -> None:
+        """Read images and label maps that way; the range is measured where it is not given.
+
+        Args:
+            reading: as the arguments say.
+            source: index -> image file.
+            count: how many there are.
+        """
+        self._read_labels.max_pixels = reading.max_pixels
+        self.reading = measured(source, count, reading)
 
     def _sample(
         self, image: Tensor, labels: Array, image_name: object, labels_name: object
@@ -68,8 +82,10 @@ class Labelled(Dataset[tuple[Tensor, Tensor]]):
         """An image with its labels as a tensor, of one size; the names are for the message."""
         if image.shape[1:] != labels.shape:
             sizes = [f"{width}x{height}" for height, width in (image.shape[1:], labels.shape)]
+            turned = self.reading.upright and image.shape[:0:-1] == labels.shape
             raise UserError(
                 f"{image_name} is {sizes[0]} and its label map {labels_name} is {sizes[1]} "
                 "(width x height): both must have one size"
+                + ("; if EXIF turns the photo, set upright: false" if turned else "")
             )
-        return image, torch.from_numpy(labels).to(self._dtype)
+        return image, torch.from_numpy(labels.astype(self._read_labels.dtype, copy=False))
