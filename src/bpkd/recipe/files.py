@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
+from bpkd.support.yaml_names import quoted_names
 
 #: The recipes that come with the package; each can be named without its folder and ``.yaml``.
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -45,7 +47,7 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
     if path in above:
         raise UserError(f"{path}: base: this recipe is based on itself")
     try:
-        content = OmegaConf.load(path)
+        content = OmegaConf.load(StringIO(quoted_names(path.read_text(encoding="utf-8"))))
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable YAML file: {one_line(error)}") from error
     if not isinstance(content, DictConfig):
@@ -85,7 +87,7 @@ def change(content: DictConfig, override: str) -> None:
         raise UserError(f"{override!r} is no override; expected key=value, e.g. max_iters=100")
     try:
         # OmegaConf's own reader: YAML's takes 1e-4 for text.
-        read = OmegaConf.from_dotlist([f"value={value}"])
+        read = OmegaConf.from_dotlist([f"value={quoted_names(value, key)}"])
         new = OmegaConf.to_container(read, resolve=False)["value"]  # type: ignore[index,call-overload]
         OmegaConf.update(content, key, new, merge=False, force_add=True)
     except (OmegaConfBaseException, yaml.YAMLError, AttributeError, TypeError) as error:
