@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bpkd.datasets.classes import spaced_palette
+from bpkd.datasets.colours import spaced_palette
 from bpkd.datasets.folder import Folder
 from bpkd.datasets.unpaired import collecting_unpaired
 from bpkd.errors import UserError

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bpkd.cli.common import Checkpoint, Overrides, Run, Split, app, bar, console
+from bpkd.support.messages import printable
 
 
 @app.command()
@@ -76,18 +77,28 @@ def predict(
         int | None, typer.Option(min=1, help="Side of sliding windows in pixels, for large images.")
     ] = None,
     checkpoint: Checkpoint = "student",
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Read no larger image; else as the run's data say.")
+    ] = None,
 ) -> None:
     """Segment images: label PNGs and colour overlays.
 
     Writes OUT/labels/NAME.png, class indices with the classes' colours as palette, and
-    OUT/overlays/NAME.png. Images in folders keep their place below the folder.
+    OUT/overlays/NAME.png. Images in folders keep their place below the folder. What cannot be read
+    is listed, a line each, the others are segmented, and the exit code is 1.
 
         bpkd predict runs/student photos one.jpg --out predictions
     """
     from bpkd.inference.prediction import predict as segment
 
-    count = segment(run, images, out, window=window, checkpoint=checkpoint, progress=bar)
-    print(f"{count} images: {out / 'labels'} and {out / 'overlays'}")
+    done = segment(
+        run, images, out, window=window, checkpoint=checkpoint, max_pixels=max_pixels, progress=bar
+    )
+    for failure in done.failures:
+        print(f"failed: {printable(failure)}")
+    print(f"{done.count} images: {out / 'labels'} and {out / 'overlays'}")
+    if done.failures:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import colorsys
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
+from bpkd.datasets.colours import Colour
 from bpkd.errors import UserError
-from bpkd.support.messages import one_line
+from bpkd.support.messages import one_line, printable
+from bpkd.support.yaml_names import quoted_names
 
-Colour: TypeAlias = tuple[int, int, int]
-
-
-def spaced_palette(count: int) -> list[Colour]:
-    """Colours that are easy to tell apart, always the same for the same count.
-
-    Hues step by the golden ratio, which keeps any number of them spread out; brightness and
-    saturation change with each turn, so that near hues differ too.
-
-    >>> spaced_palette(3)
-    [(217, 54, 54), (54, 102, 217), (149, 217, 54)]
-    """
-    colours = []
-    for i in range(count):
-        saturation = (0.75, 0.5, 1.0)[i // 8 % 3]
-        value = (0.85, 0.6, 1.0)[i // 8 // 3 % 3]
-        rgb = colorsys.hsv_to_rgb(i * 0.618034 % 1, saturation, value)
-        colours.append((round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255)))
-    return colours
+#: Where the classes are looked for; Roboflow writes the last one beside the label maps.
+_FILES = ("classes.csv", "classes.yaml", "_classes.csv", "train/_classes.csv")
 
 
 def class_list(
@@ -42,8 +26,8 @@ def class_list(
     Args:
         root: folder that files of classes are relative to.
         classes: names; or a list of ``{name, color: [r, g, b]}``; or ``{index: name}``, known as
-            id2label; or a CSV, YAML or JSON file of them; or None for ``classes.csv`` or
-            ``classes.yaml`` in ``root``.
+            id2label; or a CSV, YAML or JSON file of them; or None for ``classes.csv``,
+            ``classes.yaml`` or Roboflow's ``_classes.csv`` in ``root``.
 
     Raises:
         UserError: there are none, two share a name, or a colour is none.
@@ -55,7 +39,7 @@ def class_list(
     """
     where = "classes"
     if classes is None:
-        found = [file for file in ("classes.csv", "classes.yaml") if (root / file).is_file()]
+        found = [file for file in _FILES if (root / file).is_file()]
         if not found:
             raise UserError(
                 f"the classes are not known: give `classes` a list of names, or put a classes.csv "
@@ -74,9 +58,24 @@ def class_list(
     if not all(names) or len(set(names)) < len(names):
         twice = next((name for name in names if names.count(name) > 1), "")
         raise UserError(f"{where}: each class needs a name of its own, got {twice!r} twice or more")
+    check_names(names, where)
     if all(colour is None for colour in colours):
         return names, None
     return names, [as_colour(colour, where) for colour in colours]
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Refuse names that would command a terminal, or end a text.
+
+    Raises:
+        UserError: one has a control character.
+
+    >>> check_names(["traffic light", "Straße"], "classes")
+    """
+    if odd := [name for name in names if printable(name) != name or "\n" in name]:
+        raise UserError(
+            f"{where}: the name {odd[0]!r} holds a control character: take it out of the name"
+        )
 
 
 def _in_order(names: Mapping[Any, Any], where: str) -> list[Any]:
@@ -97,15 +96,22 @@ def _read_classes(file: Path) -> Any:
     try:
         text = file.read_text(encoding="utf-8-sig")
         if file.suffix.lower() != ".csv":
-            return yaml.safe_load(text)
+            return yaml.safe_load(quoted_names(text, "classes"))
         rows = list(csv.DictReader(text.splitlines(), skipinitialspace=True))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, csv.Error) as error:
         raise UserError(f"classes file {file} cannot be read: {one_line(error)}") from None
-    if rows and "name" not in rows[0]:
+    columns = {str(column).strip().lower(): column for column in rows[0]} if rows else {}
+    if {"pixel value", "class"} <= columns.keys():  # Roboflow's
+        value, name = columns["pixel value"], columns["class"]
+        return {str(row[value]).strip(): row[name] for row in rows}
+    if rows and "name" not in columns:
         raise UserError(f"{file} has the columns {list(rows[0])}: expected name,r,g,b")
-    coloured = bool(rows) and {"r", "g", "b"} <= rows[0].keys()
+    coloured = bool(rows) and {"r", "g", "b"} <= columns.keys()
     return [
-        {"name": row["name"], "color": [row[c] for c in "rgb"] if coloured else None}
+        {
+            "name": row[columns["name"]],
+            "color": [row[columns[channel]] for channel in "rgb"] if coloured else None,
+        }
         for row in rows
     ]
 

@@ -24,6 +24,7 @@ MAX_PIXELS = 2**28
 # What Pillow knows by its ending and cannot show, or shows by starting another program.
 _NO_PICTURES = {"BUFR", "EMF", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _ORIENTATION = 0x0112
+_ROWS = 2048  # so many rows are converted at once
 _limit = Lock()
 
 
@@ -199,4 +200,8 @@ def rgb(image: Image.Image, file: Path | Encoded, value_range: ValueRange | None
         return np.repeat(values[..., None], 3, axis=2)
     if image.mode == "P":
         image = image.convert("RGBA")  # the way past Pillow's complaint about transparency
-    return np.array(image.convert("RGB"))
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for top in range(0, image.height, _ROWS):  # Pillow takes four bytes a pixel
+        part = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        pixels[top : top + _ROWS] = np.asarray(part.convert("RGB"))
+    return pixels

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bpkd.datasets.classes import as_colour, class_list, spaced_palette
+from bpkd.datasets.classes import as_colour, class_list
+from bpkd.datasets.colours import spaced_palette
 from bpkd.datasets.deep import Array
 from bpkd.datasets.images import AS_IT_IS, Reading
 from bpkd.datasets.labels import LabelReader

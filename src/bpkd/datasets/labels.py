@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bpkd.datasets.classes import Colour
+from bpkd.datasets.colours import Colour
 from bpkd.datasets.deep import Array
 from bpkd.datasets.faults import UnknownValues, mending
 from bpkd.datasets.images import MAX_PIXELS, Encoded, deep, open_image

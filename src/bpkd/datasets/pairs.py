@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from bpkd.datasets.images import image_files
 from bpkd.datasets.lists import is_pair, listed_images, listed_pairs, read_lines
 from bpkd.datasets.unpaired import Pair, collected, no_label_map, no_pair
 from bpkd.errors import UserError
+
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,13 @@ class Layout:
         listing = self.root / str(self.listing)
         if lines and is_pair(lines[0]):
             return listed_pairs(lines, listing, self.root)
-        images = self._files(self.images, self.image_suffix)
+        images = self._images()
         if lines is not None:
             lines = [line.removesuffix(self.image_suffix) for line in lines]
             images = listed_images(lines, listing, images, self.root / self.images)
         maps: dict[str, Path] = {}
         for folder in reversed(self.labels):
-            maps |= self._files(folder, self.label_suffix)
+            maps |= self._maps(folder)
         wanted = self.root / self.labels[0]
         no_label_map(
             [
@@ -113,14 +115,52 @@ class Layout:
             why = getattr(error, "strerror", None) or "not text"
             raise self._absent(f"{file} is no list of a split ({why})") from None
 
-    def _files(self, name: str, suffix: str) -> dict[str, Path]:
-        """Relative stem, without the suffix -> image file, sorted; hidden ones are passed over."""
+    def _images(self) -> dict[str, Path]:
+        """The images by their stems, without the label maps that lie in the same folder."""
+        if self.images not in self.labels:
+            return self._files(self.images, self.image_suffix, but=self.labels)
+        if self.image_suffix or not self.label_suffix:
+            jpeg = None if self.image_suffix != self.label_suffix else True
+            return self._files(self.images, self.image_suffix, jpeg=jpeg)
+        return self._files(self.images, "", no_end=self.label_suffix)
+
+    def _maps(self, folder: str) -> dict[str, Path]:
+        """The label maps of a folder by their stems, without the images in it."""
+        one = folder == self.images and self.image_suffix == self.label_suffix
+        jpeg = False if one else None
+        return self._files(folder, self.label_suffix, but=(self.images,), jpeg=jpeg)
+
+    def _files(
+        self,
+        name: str,
+        suffix: str,
+        *,
+        but: Sequence[str] = (),
+        no_end: str | None = None,
+        jpeg: bool | None = None,
+    ) -> dict[str, Path]:
+        """Relative stem, without the suffix -> image file, sorted; hidden ones are passed over.
+
+        Args:
+            name: the folder.
+            suffix: end of the stems; others are passed over.
+            but: folders that are passed over where they lie inside this one.
+            no_end: end of the stems that are passed over.
+            jpeg: take JPEGs alone, or all but them: of one stem, the JPEG is no label map.
+        """
         folder = self.root / name
         if not folder.is_dir():
             raise self._absent(f"{folder} is no folder")
+        inner = [place for place in (self.root / it for it in but) if folder in place.parents]
         found: dict[str, Path] = {}
         twice = []
         for file in image_files(folder):
+            if any(place in file.parents for place in inner):
+                continue
+            if jpeg is not None and jpeg != (file.suffix.lower() in _JPEG):
+                continue
+            if no_end is not None and file.stem.endswith(no_end):
+                continue
             stem = file.relative_to(folder).with_suffix("").as_posix()
             if not stem.endswith(suffix):
                 continue

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from bpkd.datasets.classes import listed, spaced_palette
+from bpkd.datasets.classes import listed
+from bpkd.datasets.colours import spaced_palette
 from bpkd.datasets.folder import Folder
 from bpkd.datasets.voc import voc_folder
 

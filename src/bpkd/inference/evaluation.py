@@ -20,6 +20,7 @@ from bpkd.datasets.loading import eval_loader
 from bpkd.errors import UserError
 from bpkd.inference.tasks import build_task
 from bpkd.recipe.loading import load_recipe
+from bpkd.runs.data import as_measured
 from bpkd.runs.loading import load
 from bpkd.support.files import replacing
 from bpkd.tasks import Scores, Task
@@ -54,6 +55,7 @@ def evaluate(
     folder = Path(run)
     network = load(folder, checkpoint)
     recipe = load_recipe(folder / "recipe.yaml", overrides)
+    as_measured(folder, recipe.data)
     stored = folder / f"evaluation_{split}.json"
     asked = fingerprint(network, recipe.data.model_dump_json(), recipe.evaluation.model_dump_json())
     if (known := _kept(stored, asked)) is not None:

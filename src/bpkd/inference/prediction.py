@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,33 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bpkd.datasets.images import image_files, read_image
-from bpkd.datasets.transforms import to_float
+from bpkd.datasets.images import read_image
+from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
 from bpkd.inference.overlay import overlay
-from bpkd.inference.windows import build_inference, slide
+from bpkd.inference.photos import jobs
+from bpkd.inference.windows import Inference, build_inference, slide
 from bpkd.inference.windows import predict as classes_of
 from bpkd.recipe.loading import load_recipe
+from bpkd.runs.data import reading_of
 from bpkd.runs.loading import load
 from bpkd.support.files import replacing
+
+_WHOLE = 2**26  # pixels: 8192 x 8192
+_ROWS = 256  # so many rows are coloured at once
+
+
+@dataclass
+class Predicted:
+    """What came of some photos.
+
+    Attributes:
+        count: how many were segmented.
+        failures: what was wrong with each of the others, a line each.
+    """
+
+    count: int = 0
+    failures: list[str] = field(default_factory=list)
 
 
 def predict(
@@ -30,70 +49,84 @@ def predict(
     *,
     window: int | None = None,
     checkpoint: str = "student",
+    max_pixels: int | None = None,
     progress: Callable[[Any], Any] = iter,
-) -> int:
+) -> Predicted:
     """Segment images with a run's network.
 
     Writes ``OUT/labels/NAME.png`` (8-bit class indices with the classes' colours as palette;
     beyond 256 classes, 16 bits) and ``OUT/overlays/NAME.png``. Images in folders keep their place
-    below the folder.
+    below the folder. An image that cannot be read is left out, and the others are segmented.
 
     Args:
         run: the run's folder.
         images: files of any format that Pillow reads, or folders of them.
-        out: where the predictions go.
+        out: where the predictions go; inside such a folder, they are not segmented in turn.
         window: side of sliding windows in pixels, a third overlapping; None: as the run's recipe
             evaluates.
         checkpoint: ``student``, ``best`` or ``last``.
+        max_pixels: of the largest image that is read; None: as the run's data say.
         progress: wraps the list of images, e.g. to draw a bar.
 
     Returns:
-        How many images were segmented.
+        How many images were segmented, and what was wrong with the others.
 
     Raises:
-        UserError: no such run or image, an image that cannot be read, or an impossible window.
+        UserError: no such run or image, an impossible window, or nothing can be written.
     """
     if window is not None and window < 1:
         raise UserError(f"window {window}: expected a side in pixels, at least 1")
     network = load(run, checkpoint)
-    jobs = _jobs(images)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network.to(device)
-    inference = build_inference(load_recipe(Path(run) / "recipe.yaml").evaluation)
+    photos = jobs(images, Path(out))
+    recipe = load_recipe(Path(run) / "recipe.yaml")
+    reading = measured(
+        lambda index: photos[index][0],
+        len(photos),
+        reading_of(Path(run), recipe.data, max_pixels),
+    )
+    network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    inference = build_inference(recipe.evaluation)
     if window is not None:
         step = max(1, window * 2 // 3)
         inference = partial(slide, window=(window, window), stride=(step, step))
     palette: list[tuple[int, int, int]] = network.palette  # type: ignore[assignment]
-    for file, name in progress(jobs):
-        image = read_image(file)
-        labels = classes_of(network, to_float(image)[None].to(device), inference)[0].cpu()
+    done = Predicted()
+    for file, name in progress(photos):
+        try:
+            image = read_image(file, reading)
+            _check_size(file, image, inference)
+        except UserError as error:
+            done.failures.append(str(error))
+            continue
+        dtype = torch.uint8 if len(palette) <= 256 else torch.int32
+        labels = classes_of(network, image[None], inference, dtype)[0]
+        # The label map last: where it is, its overlay is.
+        _save(_laid_over(image, labels, palette), Path(out) / "overlays" / name)
         _save(_indices(labels, palette), Path(out) / "labels" / name)
-        _save(Image.fromarray(overlay(image, labels, palette)), Path(out) / "overlays" / name)
-    return len(jobs)
+        done.count += 1
+    return done
 
 
-def _jobs(images: Sequence[str | Path]) -> list[tuple[Path, str]]:
-    """Each image with the name of what is written for it; no two alike."""
-    jobs: list[tuple[Path, str]] = []
-    for given in map(Path, images):
-        if given.is_dir():
-            files = list(image_files(given))
-            if not files:
-                raise UserError(f"{given}: no image in this folder")
-            jobs += [(f, str(f.relative_to(given).with_suffix(".png"))) for f in files]
-        elif given.is_file():
-            jobs.append((given, f"{given.stem}.png"))
-        else:
-            raise UserError(f"{given}: no such image or folder")
-    names: dict[str, Path] = {}
-    for file, name in jobs:
-        if name in names:
-            raise UserError(
-                f"{names[name]} and {file} would both be written to {name}; "
-                "segment them into different folders"
-            )
-        names[name] = file
-    return jobs
+def _check_size(file: Path, image: Tensor, inference: Inference) -> None:
+    """Refuse what no machine holds: a network's features of a very large image."""
+    height, width = image.shape[1:]
+    windows = isinstance(inference, partial) and inference.func is slide
+    if height * width > _WHOLE and not windows:
+        raise UserError(
+            f"{file} has {width}x{height} pixels, too many to be segmented as a whole: give "
+            "sliding windows, e.g. --window 1024"
+        )
+
+
+def _laid_over(
+    image: Tensor, labels: Tensor, palette: Sequence[tuple[int, int, int]]
+) -> Image.Image:
+    """The classes' colours over an image, which is not needed any more: they take its place."""
+    pixels = image.permute(1, 2, 0).numpy()
+    for top in range(0, len(pixels), _ROWS):
+        rows = slice(top, top + _ROWS)
+        pixels[rows] = overlay(image[:, rows], labels[rows], palette)
+    return Image.fromarray(pixels)
 
 
 def _indices(labels: Tensor, palette: Sequence[tuple[int, int, int]]) -> Image.Image:

@@ -8,12 +8,15 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bpkd.datasets.transforms import rescaled_size
+from bpkd.datasets.transforms import rescaled_size, to_float
 from bpkd.networks.base import resize
 from bpkd.recipe.sections import Evaluation
 
 #: A network and images (N, 3, H, W) in [0, 1] -> logits (N, C, H, W).
 Inference = Callable[[nn.Module, Tensor], Tensor]
+
+# So many logits at the image's own size are held at once: 512 MiB of float32.
+_HELD = 2**27
 
 
 def whole(network: nn.Module, images: Tensor) -> Tensor:
@@ -35,18 +38,74 @@ def slide(
         window: height and width; where the image is smaller, the window is the image.
         stride: rows and columns from a window to the next.
     """
-    height, width = images.shape[-2:]
     total: Tensor | None = None
-    count = images.new_zeros(1, 1, height, width)
-    for rows in _spans(height, window[0], stride[0]):
-        for columns in _spans(width, window[1], stride[1]):
-            logits = whole(network, images[..., rows, columns])
-            if total is None:
-                total = logits.new_zeros(len(images), logits.shape[1], height, width)
-            total[..., rows, columns] += logits
-            count[..., rows, columns] += 1
+    for rows, columns, logits in _pieces(network, images, window, stride):
+        if total is None:
+            total = logits.new_empty(*logits.shape[:2], *images.shape[-2:])
+        total[..., rows, columns] = logits
     assert total is not None
-    return total / count
+    return total
+
+
+def _pieces(
+    network: nn.Module, images: Tensor, window: tuple[int, int], stride: tuple[int, int]
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """What :func:`slide` gives, piece by piece: rows, columns, and the logits there.
+
+    A piece is finished as soon as no further window reaches it, so no more than a row of windows
+    is held at once; of a wide image with many classes, no more than a part of a row, at whose
+    sides a window is computed for either part.
+    """
+    height, width = images.shape[-2:]
+    rows_of = list(_spans(height, window[0], stride[0]))
+    columns_of = list(_spans(width, window[1], stride[1]))
+    first = whole(network, _cut(network, images, rows_of[0], columns_of[0]))
+    high = rows_of[0].stop
+    for left, right in _parts(columns_of, width, _HELD // (first.shape[1] * high * len(images))):
+        held = first.new_zeros(*first.shape[:2], high, right - left)
+        count = first.new_zeros(1, 1, high, right - left)
+        for rows, below in zip(rows_of, [*rows_of[1:], slice(height, None)], strict=True):
+            for columns in (c for c in columns_of if c.stop > left and c.start < right):
+                begins = rows.start == columns.start == 0 and left == 0
+                cut = _cut(network, images, rows, columns)
+                logits = first if begins else whole(network, cut)
+                inside = slice(max(columns.start, left), min(columns.stop, right))
+                place = slice(inside.start - left, inside.stop - left)
+                start = columns.start
+                held[..., place] += logits[..., inside.start - start : inside.stop - start]
+                count[..., place] += 1
+            done = below.start - rows.start
+            yield (
+                slice(rows.start, below.start),
+                slice(left, right),
+                held[..., :done, :].div_(count[..., :done, :]),
+            )
+            for kept in (held, count):
+                kept[..., : high - done, :] = kept[..., done:, :].clone()
+                kept[..., high - done :, :] = 0
+
+
+def _parts(columns: Sequence[slice], width: int, held: int) -> Iterator[tuple[int, int]]:
+    """The width in parts that begin with a window and are no wider than ``held``, if they can.
+
+    >>> columns = [slice(0, 4), slice(3, 7), slice(6, 10)]
+    >>> list(_parts(columns, 10, 99)), list(_parts(columns, 10, 6)), list(_parts(columns, 10, 1))
+    ([(0, 10)], [(0, 6), (6, 10)], [(0, 3), (3, 6), (6, 10)])
+    """
+    ends = [column.start for column in columns[1:]] + [width]
+    left = 0
+    for place, end in enumerate(ends):
+        if end == width or ends[place + 1] - left > held:
+            yield left, end
+            left = end
+
+
+def _cut(network: nn.Module, images: Tensor, rows: slice, columns: slice) -> Tensor:
+    """A window of images as the network takes it; only it is converted and moved."""
+    parameter = next(network.parameters(), None)
+    cut = images[..., rows, columns]
+    cut = cut if cut.is_floating_point() else to_float(cut)
+    return cut if parameter is None else cut.to(parameter.device)
 
 
 def _spans(length: int, window: int, stride: int) -> Iterator[slice]:
@@ -94,15 +153,54 @@ def averaged(
         logits = resize(inference(network, view.flip(-1) if mirrored else view), size)
         if len(views) == 1:
             return logits
-        share = logits.float().softmax(dim=1) / len(views)
+        share = logits.float().softmax(dim=1).div_(len(views))
         mean = mean + (share.flip(-1) if mirrored else share)
     return mean
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, images: Tensor, inference: Inference = whole) -> Tensor:
-    """The class of each pixel (N, H, W), int64, of images (N, 3, H, W) in [0, 1]."""
-    return inference(network, images).argmax(dim=1)
+def predict(
+    network: nn.Module,
+    images: Tensor,
+    inference: Inference = whole,
+    dtype: torch.dtype = torch.int64,
+) -> Tensor:
+    """The class of each pixel (N, H, W) of images (N, 3, H, W).
+
+    The logits of a large image are never held at its own size: whole images are resized a few
+    classes at a time, sliding windows are finished piece by piece.
+
+    Args:
+        network: images -> SegOutput.
+        images: in [0, 1], or uint8, which is converted by the window.
+        inference: how logits are got.
+        dtype: of the classes.
+    """
+    everything = slice(None)
+    if inference is whole:
+        logits = network(_cut(network, images, everything, everything)).logits
+        return _classes(logits, images.shape[-2:]).to(images.device, dtype)
+    if isinstance(inference, partial) and inference.func is slide:
+        shape = len(images), *images.shape[-2:]
+        classes = torch.empty(shape, dtype=dtype, device=images.device)
+        for rows, columns, logits in _pieces(network, images, **inference.keywords):
+            classes[:, rows, columns] = logits.argmax(dim=1).to(dtype)
+        return classes
+    logits = inference(network, _cut(network, images, everything, everything))
+    return logits.argmax(dim=1).to(images.device, dtype)
+
+
+def _classes(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """The classes at a size, (N, H, W): the argmax of logits (N, C, h, w) that are resized."""
+    pixels = len(logits) * size[0] * size[1]
+    step = max(1, _HELD // pixels)
+    best, classes = resize(logits[:, :step], size).max(dim=1)
+    for start in range(step, logits.shape[1], step):
+        values, indices = resize(logits[:, start : start + step], size).max(dim=1)
+        better = values > best
+        classes = torch.where(better, indices.add_(start), classes)
+        best = torch.where(better, values, best)
+    return classes
 
 
 def build_inference(evaluation: Evaluation) -> Inference:

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from bpkd.datasets.classes import check_names
 from bpkd.errors import UserError
 from bpkd.support.files import replacing_csv
 
@@ -27,6 +28,8 @@ def read_classes(folder: Path) -> tuple[list[str], list[tuple[int, int, int]]]:
         rows = list(csv.DictReader(stream))
     try:
         colours = [(int(row["r"]), int(row["g"]), int(row["b"])) for row in rows]
-        return [row["name"] for row in rows], colours
+        names = [row["name"] for row in rows]
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{file} is damaged: expected name,r,g,b and a line a class") from None
+    check_names(names, str(file))
+    return names, colours

@@ -7,6 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
+from unicodedata import category
+
+# Of writing, embedded and isolated: U+202A to U+202E, U+2066 to U+2069.
+_DIRECTIONS = [chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))]
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -27,6 +31,21 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def one_line(error: Exception) -> str:
     """An exception's message without line breaks; its type where it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text without what would command the terminal; line breaks stay.
+
+    Example:
+        >>> printable("a" + chr(27) + "[31m.png")
+        'a\\\\x1b[31m.png'
+    """
+    return "".join(c if c == "\n" or not _commands(c) else f"\\x{ord(c):02x}" for c in text)
+
+
+def _commands(character: str) -> bool:
+    """Whether a character is for terminals: control, or turning the direction of writing."""
+    return category(character) == "Cc" or character in _DIRECTIONS
 
 
 def raised(error: Exception) -> str:
