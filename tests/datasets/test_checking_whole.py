@@ -25,7 +25,7 @@ def photos(tmp_path: Path) -> Path:
     """Folder's layout: a pair in train and one in val, of the classes road and car."""
     (tmp_path / "classes.csv").write_text("name\nroad\ncar\n")
     for split in ("train", "val"):
-        save(tmp_path / f"images/{split}/{split}.png", np.zeros((2, 4, 3)))
+        save(tmp_path / f"images/{split}/{split}.png", np.full((2, 4, 3), 99))
         save(tmp_path / f"labels/{split}/{split}.png", [[0, 0, 0, 1], [0, 0, 0, 1]])
     return tmp_path
 
@@ -33,7 +33,7 @@ def photos(tmp_path: Path) -> Path:
 def street(root: Path, split: str, frame: str, value: int = 7) -> Path:
     """An image of Cityscapes with its label map of one id; the image's file."""
     image = root / f"leftImg8bit/{split}/ulm/ulm_{frame}_leftImg8bit.png"
-    save(image, np.zeros((2, 4, 3)))
+    save(image, np.full((2, 4, 3), 99))
     save(root / f"gtFine/{split}/ulm/ulm_{frame}_gtFine_labelIds.png", np.full((2, 4), value))
     return image
 
@@ -48,7 +48,7 @@ def test_intact_data_leave_nothing_to_say(photos: Path) -> None:
 
 
 def test_a_split_that_cannot_be_opened_is_broken_and_the_others_are_read(photos: Path) -> None:
-    save(photos / "images/test/c.png", np.zeros((2, 4, 3)))
+    save(photos / "images/test/c.png", np.full((2, 4, 3), 99))
     (photos / "images/empty").mkdir()
     (photos / "labels/empty").mkdir()
     found = checked(photos)
@@ -75,7 +75,7 @@ def test_lists_of_voc(tmp_path: Path) -> None:
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("a\nb\n")
     (lists / "val.txt").write_text("")
-    save(tmp_path / "JPEGImages/a.jpg", np.zeros((2, 4, 3)))
+    save(tmp_path / "JPEGImages/a.jpg", np.full((2, 4, 3), 99))
     save(tmp_path / "SegmentationClass/a.png", np.zeros((2, 4)))
     found = checked(tmp_path, "data.use=bpkd.datasets.voc.VOC")
     assert list(found.failures) == ["val"]
@@ -85,7 +85,7 @@ def test_lists_of_voc(tmp_path: Path) -> None:
 
 
 def test_two_images_of_one_stem(photos: Path) -> None:
-    save(photos / "images/train/train.jpeg", np.zeros((2, 4, 3)))
+    save(photos / "images/train/train.jpeg", np.full((2, 4, 3), 99))
     problems = checked(photos).summaries[0].problems
     assert [problem.name for problem in problems] == ["train"]
     assert "train.jpeg and" in problems[0].message

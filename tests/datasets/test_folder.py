@@ -481,8 +481,8 @@ def test_a_jpeg_is_no_label_map(tmp_path: Path, ending: str) -> None:
 def test_modes_that_make_no_sense(tmp_path: Path) -> None:
     file = tmp_path / "labels/train/a.tif"
     pair(tmp_path).unlink()
-    save(file, np.zeros((2, 3), np.float32))
-    assert "mode F" in message(tmp_path, read=True)
+    save(file, np.full((2, 3), 0.5, np.float32))
+    assert "holds 0.5 (6 pixels are no whole numbers)" in message(tmp_path, read=True)
     save(file, np.full((2, 3), 70000, np.int32))
     assert "beyond 16 bits" in message(tmp_path, read=True)
     (tmp_path / "images/train/a.png").unlink()

@@ -20,6 +20,7 @@ from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
 )
 from bpkd.cli.common import app
 from bpkd.errors import UserError
+from bpkd.support.messages import printable
 
 HELP = """Train a small segmentation network from a big one, with sharp outlines.
 
@@ -97,5 +98,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"bpkd: {' '.join(message.split())}", file=sys.stderr)
+    print(printable(f"bpkd: {' '.join(message.split())}"), file=sys.stderr)
     sys.exit(2)

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from bpkd.support.messages import printable
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -31,7 +33,7 @@ Checkpoint = Annotated[str, typer.Option(help="student (the weights at the end),
 def put(text: str) -> None:
     """Print; where nobody reads on, as after ``| head -1``, the command ends as it would."""
     try:
-        print(text, flush=True)
+        print(printable(text), flush=True)
     except BrokenPipeError:
         # What is still in Python's buffer goes nowhere too, instead of failing at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

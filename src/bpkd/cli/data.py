@@ -41,6 +41,9 @@ def check(
     colours: Annotated[
         bool, typer.Option("--colours", help="Also mean and deviation of the images.")
     ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="List every broken pair, not three of those alike.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--json", help="Write all numbers there.")] = None,
 ) -> None:
     """Read every image and label map of a data set, and say what is in them and what is broken.
@@ -48,7 +51,8 @@ def check(
     For each split: images, sizes, the classes' shares of the pixels, boundary pixels (another
     label in the 3x3 window), ignored pixels; then warnings; then every broken pair, a line each: a
     label map that is missing, a file that cannot be read, sizes that differ, an unknown label
-    value; and each split that cannot be opened. Exit code 1 if anything is broken.
+    value; and each split that cannot be opened. Pairs that are broken alike are counted, and three
+    of them shown. Exit code 1 if anything is broken.
 
     A recipe needs no more than `data` for this. `data.test=null` leaves a split out.
 
@@ -73,7 +77,7 @@ def check(
     with page.capture() as captured:
         page.print(classes_table(checked.summaries))
         page.print(splits_table(checked.summaries))
-    put(captured.get() + "\n".join(checked.lines()))
+    put(captured.get() + "\n".join(checked.lines(every)))
     if out is not None:
         content = {"source": source} | checked.as_json()
         with replacing(out) as temporary:

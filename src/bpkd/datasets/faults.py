@@ -13,14 +13,15 @@ class UnknownValues(UserError):
 
     Attributes:
         values: they, in order.
+        zero: whether it holds the value 0, too.
     """
 
-    def __init__(self, message: str, values: Sequence[int]) -> None:
+    def __init__(self, message: str, values: Sequence[int], zero: bool) -> None:
         super().__init__(message)
-        self.values = tuple(values)
+        self.values, self.zero = tuple(values), zero
 
     def __reduce__(self) -> Any:  # it comes back from worker processes
-        return type(self), (str(self), self.values)
+        return type(self), (str(self), self.values, self.zero)
 
 
 def mending(values: Sequence[int], num_classes: int, ignore_index: int, zero_occurs: bool) -> str:
@@ -36,8 +37,10 @@ def mending(values: Sequence[int], num_classes: int, ignore_index: int, zero_occ
     'label_map: {128: 1}'
     >>> mending([3], 3, 255, False)
     'label_map: {1: 0, 2: 1, 3: 2}, for values that count from 1'
+    >>> mending([2], 2, 255, True)
+    'label_map: {2: 1}'
     >>> mending([3], 3, 255, True)
-    'ignore: [0] with label_map: {1: 0, 2: 1, 3: 2}, where 0 is no class; or one name more in classes'
+    'ignore: [0] with label_map: {1: 0, 2: 1, 3: 2}, where 0 is no class; or one more of classes'
     >>> mending([127, 254], 3, 255, True)
     'label_map: {127: 1, 254: 2}, where they stand for the classes in this order'
     >>> mending([7, 9, 200], 2, 255, True)
@@ -60,7 +63,7 @@ def mending(values: Sequence[int], num_classes: int, ignore_index: int, zero_occ
         )
         if not zero_occurs:
             return f"{shifted}, for values that count from 1"
-        return f"ignore: [0] with {shifted}, where 0 is no class; or one name more in classes"
+        return f"ignore: [0] with {shifted}, where 0 is no class; or one more of classes"
     if len(known) == last and min(known) > last:
         pairs = ", ".join(f"{value}: {index}" for index, value in enumerate(known, 1))
         order = ", where they stand for the classes in this order" if last > 1 else ""

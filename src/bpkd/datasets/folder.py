@@ -108,7 +108,7 @@ class Folder(Labelled):
         self.pairs = layout.pairs(split)
         self._names = _names([image for image, _ in self.pairs])
         reading = Reading(value_range, upright, max_pixels)
-        self._read_as(reading, lambda index: self.pairs[index][0], len(self.pairs))
+        self._read_as(reading, len(self.pairs))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -117,6 +117,10 @@ class Folder(Labelled):
         image_file, label_file = self.pairs[index]
         image = read_image(image_file, self.reading)
         return self._sample(image, self._read_labels(label_file), image_file, label_file)
+
+    def image_file(self, index: int) -> Path:
+        """The file of an image."""
+        return self.pairs[index][0]
 
     def name(self, index: int) -> str:
         """Stem of an image's file, for messages and the names of outputs; unique in the set."""

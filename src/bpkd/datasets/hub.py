@@ -102,7 +102,7 @@ class Hub(Labelled):
             shifted = {value: value - 1 for value in range(1, num_classes + 1)}
             ignore, label_map = [0, *ignore], {**shifted, **(label_map or {})}
         super().__init__(Path(), classes, palette, ignore_index, ignore, label_map)
-        self._read_as(Reading(value_range, upright, max_pixels), self._image_file, len(self))
+        self._read_as(Reading(value_range, upright, max_pixels), len(self))
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -121,7 +121,8 @@ class Hub(Labelled):
     def _where(self, index: int, column: str) -> str:
         return f"{self.root}, {self.split}, sample {index}, column {column!r}"
 
-    def _image_file(self, index: int) -> Encoded:
+    def image_file(self, index: int) -> Encoded:
+        """The encoded file of an image."""
         return encoded_file(self._samples[index][self._image], self._where(index, self._image))
 
     def _labels(self, value: Any, where: str) -> Array:

@@ -70,8 +70,8 @@ def image_files(folder: Path) -> Iterator[Path]:
 
     Hidden files, and hidden folders such as ``.ipynb_checkpoints``, are passed over.
     """
-    formats = Image.OPEN.keys() - _NO_PICTURES
-    known = {end for end, name in Image.registered_extensions().items() if name in formats}
+    endings = Image.registered_extensions()  # fills Image.OPEN, too
+    known = {end for end, name in endings.items() if name in Image.OPEN.keys() - _NO_PICTURES}
     found: list[Path] = []
     for where, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]  # os.walk goes by it
@@ -137,6 +137,15 @@ def stored_deep(file: Path | Encoded) -> bool:
             return is_deep(image)
     except Exception:  # whatever a damaged file is met with: it is told when the image is read
         return False
+
+
+def orientation(file: Path | Encoded) -> tuple[int, tuple[int, int]]:
+    """EXIF's orientation, 1 to 8, where 1 is upright or not said; and the size in the header."""
+    try:
+        with _opened(file) as image:
+            return _orientation(image), image.size
+    except Exception:  # as above
+        return 1, (0, 0)
 
 
 def _opened(file: Path | Encoded) -> Image.Image:

@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 from bpkd.datasets.classes import as_colour, class_list
 from bpkd.datasets.colours import spaced_palette
 from bpkd.datasets.deep import Array
-from bpkd.datasets.images import AS_IT_IS, Reading
+from bpkd.datasets.images import AS_IT_IS, Encoded, Reading, orientation
 from bpkd.datasets.labels import LabelReader
-from bpkd.datasets.value_range import Source, measured
+from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
 
 
@@ -66,16 +66,26 @@ class Labelled(Dataset[tuple[Tensor, Tensor]]):
             None if colours is None else (colours, ignored_colours),
         )
 
-    def _read_as(self, reading: Reading, source: Source, count: int) -> None:
+    def image_file(self, index: int) -> Path | Encoded:
+        """The file of an image."""
+        raise NotImplementedError
+
+    def turned(self, index: int) -> bool:
+        """Whether EXIF turns an image, and its size does not tell if its label map is turned."""
+        if not self.reading.upright:
+            return False
+        how, size = orientation(self.image_file(index))
+        return how in (2, 3, 4) or (how != 1 and size[0] == size[1])
+
+    def _read_as(self, reading: Reading, count: int) -> None:
         """Read images and label maps that way; the range is measured where it is not given.
 
         Args:
             reading: as the arguments say.
-            source: index -> image file.
-            count: how many there are.
+            count: how many images there are.
         """
         self._read_labels.max_pixels = reading.max_pixels
-        self.reading = measured(source, count, reading)
+        self.reading = measured(self.image_file, count, reading)
 
     def _sample(
         self, image: Tensor, labels: Array, image_name: object, labels_name: object

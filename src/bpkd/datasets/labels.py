@@ -114,14 +114,14 @@ class LabelReader:
             labels[top : top + rows] = meant
         if unknown:
             value, count, others = _most_frequent(unknown)
-            mend = mending(
-                list(unknown), self.num_classes, self.ignore_index, bool((values == 0).any())
-            )
+            zero = bool((values == 0).any())
+            mend = mending(list(unknown), self.num_classes, self.ignore_index, zero)
             raise UnknownValues(
                 f"{where} holds the label value {value} ({count} pixels){others}: expected 0 to "
                 f"{self.num_classes - 1} or ignore_index {self.ignore_index}; correct `classes`, "
                 f"or set {mend}",
                 sorted(unknown),
+                zero,
             )
         return labels
 

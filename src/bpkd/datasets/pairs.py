@@ -117,7 +117,7 @@ class Layout:
 
     def _images(self) -> dict[str, Path]:
         """The images by their stems, without the label maps that lie in the same folder."""
-        if self.images not in self.labels:
+        if self.root / self.images not in [self.root / labels for labels in self.labels]:
             return self._files(self.images, self.image_suffix, but=self.labels)
         if self.image_suffix or not self.label_suffix:
             jpeg = None if self.image_suffix != self.label_suffix else True
@@ -126,7 +126,9 @@ class Layout:
 
     def _maps(self, folder: str) -> dict[str, Path]:
         """The label maps of a folder by their stems, without the images in it."""
-        one = folder == self.images and self.image_suffix == self.label_suffix
+        one = (
+            self.root / folder == self.root / self.images and self.image_suffix == self.label_suffix
+        )
         jpeg = False if one else None
         return self._files(folder, self.label_suffix, but=(self.images,), jpeg=jpeg)
 

@@ -19,11 +19,13 @@ import yaml
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 import bpkd
+from bpkd.datasets.checking.first_look import Looked
 from bpkd.errors import UserError
 from bpkd.support.files import replacing
 from bpkd.recipe.loading import dump, load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.runs.classes import write_classes
+from bpkd.runs.data import write_data
 from bpkd.support.tensors import read_checkpoint
 
 
@@ -53,8 +55,12 @@ def is_first() -> bool:
     return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
 
-def begin(folder: Path, recipe: Recipe, data: Any, start: int) -> None:
+def begin(
+    folder: Path, recipe: Recipe, data: Any, start: int, looked: Looked | None = None
+) -> None:
     """Begin the run's folder, now that everything that the recipe names is there."""
+    for line in looked.lines() if looked else ():
+        print(line, file=sys.stderr)
     if start:
         return
     shutil.rmtree(folder, ignore_errors=True)  # empty, or a run that is to be overwritten
@@ -63,6 +69,8 @@ def begin(folder: Path, recipe: Recipe, data: Any, start: int) -> None:
     with replacing(folder / "environment.json") as file:
         file.write_text(json.dumps(environment(), indent=2) + "\n")
     write_classes(folder, data)
+    if looked is not None:
+        write_data(folder, looked.as_json())
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 
 from bpkd.datasets.building import build_data
+from bpkd.datasets.checking.first_look import look
 from bpkd.errors import UserError
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
@@ -55,9 +56,10 @@ def train(
     quiet()
     parts = build(recipe)
     data, distiller, validate = parts.data, parts.distiller, parts.val is not None
+    looked = look(data, parts.val, recipe.data)
     with or_nothing(folder):
         if is_first():
-            begin(folder, recipe, data, start)
+            begin(folder, recipe, data, start, looked)
             write_student(folder, distiller.student)
         run = Recorder(
             folder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from bpkd.boundary import trimap_bands
+from bpkd.datasets.faults import UnknownValues
+from bpkd.datasets.labelled import Labelled
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
 
@@ -24,10 +26,14 @@ class Problem:
     Attributes:
         name: the image's, as the data set calls it.
         message: one line, with the files' paths where the data set knows them.
+        values: label values that are no class, where that is what is wrong.
+        zero: whether there is the label value 0, too.
     """
 
     name: str
     message: str
+    values: tuple[int, ...] = ()
+    zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Findings:
         ignored: pixels that belong to no class.
         boundary: pixels of a class that have another label in the 3x3 window round them.
         colours: how often each of the 256 values occurs in each channel (3, 256), where asked for.
+        brightest: greatest value of any channel.
+        turned: whether EXIF turns the image, and its labels may not be.
     """
 
     size: tuple[int, int]
@@ -47,6 +55,8 @@ class Findings:
     ignored: int
     boundary: int
     colours: Counts | None = None
+    brightest: int = 255
+    turned: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class Examiner:
     Attributes:
         data: by the contract of :mod:`bpkd.datasets`.
         colours: count the images' values as well.
+        outlines: look for boundary pixels.
 
     >>> class One:
     ...     classes, ignore_index = ["road", "car"], 255
@@ -69,14 +80,19 @@ class Examiner:
 
     data: Any
     colours: bool = False
+    outlines: bool = True
 
     def __call__(self, index: int) -> Findings | Problem:
         """The numbers of pair ``index``, or what is wrong with it."""
         try:
             image, labels = self.data[index]
-            if fault := _fault(image, labels) or self._unknown_values(labels):
+            if fault := _fault(image, labels):
                 return Problem(self.data.name(index), fault)
-            return self._look(image, labels)
+            self._refuse_unknown(labels)
+            turned = isinstance(self.data, Labelled) and self.data.turned(index)
+            return replace(self._look(image, labels), turned=turned)
+        except UnknownValues as error:
+            return Problem(self.data.name(index), str(error), error.values, error.zero)
         except UserError as error:
             return Problem(self.data.name(index), str(error))
         # A data set of the user's own may meet a damaged file with any exception; the walk goes on.
@@ -86,7 +102,7 @@ class Examiner:
 
     def _look(self, image: Tensor, labels: Tensor) -> Findings:
         known = labels != self.data.ignore_index
-        band = trimap_bands(labels[None], 1)[0]
+        band = trimap_bands(labels[None], 1)[0] if self.outlines else torch.zeros_like(known)
         height, width = labels.shape
         return Findings(
             (height, width),
@@ -94,19 +110,22 @@ class Examiner:
             int((~known).sum()),
             int((band & known).sum()),
             np.stack([_histogram(channel, 256) for channel in image]) if self.colours else None,
+            int(image.max()),
         )
 
-    def _unknown_values(self, labels: Tensor) -> str:
+    def _refuse_unknown(self, labels: Tensor) -> None:
         """What ``Folder`` reports by itself, said of a data set that lets anything through."""
         count, ignored = len(self.data.classes), self.data.ignore_index
         wrong = labels[((labels < 0) | (labels >= count)) & (labels != ignored)]
         if not wrong.numel():
-            return ""
+            return
         values = sorted(set(wrong.tolist()))
         listed = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
-        return (
+        raise UnknownValues(
             f"unknown label values {listed} ({wrong.numel()} pixels): expected 0 to {count - 1} "
-            f"or ignore_index {ignored}"
+            f"or ignore_index {ignored}",
+            values,
+            bool((labels == 0).any()),
         )
 
 

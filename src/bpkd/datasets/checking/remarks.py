@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from bpkd.datasets.checking.splits import Split, published_count
 from bpkd.datasets.checking.summary import Summary
+from bpkd.datasets.checking.suspicions import near_colours, on_classes, on_pixels, one_class
 from bpkd.datasets.folder import Folder
 from bpkd.recipe.sections import Data
 
@@ -26,8 +28,14 @@ def remarks(splits: Sequence[Split], summaries: Sequence[Summary], data: Data) -
     """
     return [
         *(line for split in splits for line in _on_files(split)),
-        *_shared(splits),
-        *(line for summary in summaries for line in _on_labels(summary, data)),
+        *shared([(split.name, split.data) for split in splits]),
+        *(line for line in [one_class(splits[0].data)] if line),
+        *(
+            line
+            for split, summary in zip(splits, summaries, strict=True)
+            for line in _on_labels(split, summary, data)
+        ),
+        *near_colours(splits[0].data),
     ]
 
 
@@ -43,9 +51,9 @@ def _on_files(split: Split) -> Iterator[str]:
         )
 
 
-def _shared(splits: Sequence[Split]) -> Iterator[str]:
+def shared(splits: Sequence[tuple[str, Any]]) -> Iterator[str]:
     """Of data sets that say which files they read."""
-    known = [(split.name, _files(split.data)) for split in splits if isinstance(split.data, Folder)]
+    known = [(name, _files(data)) for name, data in splits if isinstance(data, Folder)]
     for (one, files), (other, others) in combinations(known, 2):
         if both := [files[key] for key in files if key in others]:
             yield (
@@ -60,7 +68,7 @@ def _files(data: Folder) -> dict[str, Path]:
     return {f"{folder(image.parent)}/{image.name}": image for image, _ in data.pairs}
 
 
-def _on_labels(summary: Summary, data: Data) -> Iterator[str]:
+def _on_labels(split: Split, summary: Summary, data: Data) -> Iterator[str]:
     if summary.images and not summary.labelled:
         use = "learnt from" if summary.split == data.train else "measured on"
         # Some benchmarks, Cityscapes among them, keep the labels of their test images.
@@ -68,5 +76,6 @@ def _on_labels(summary: Summary, data: Data) -> Iterator[str]:
         yield (
             f"{summary.split}: no labelled pixel in any image, so nothing can be {use} it{instead}"
         )
-    elif summary.split == data.train and (absent := summary.absent()):
-        yield f"never in {summary.split}: {', '.join(absent)}"
+    elif summary.split == data.train:
+        yield from on_classes(split.data, summary, complete=True)
+    yield from on_pixels(split.data, summary)

@@ -28,6 +28,8 @@ class Summary:
         sizes: how often each (H, W) occurs.
         colours: how often each of the 256 values occurs in each channel (3, 256), or None.
         problems: what is wrong, a pair each.
+        brightest: greatest value of any image.
+        turned: images that EXIF turns, whose labels may not be.
     """
 
     split: str
@@ -39,6 +41,8 @@ class Summary:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     colours: Counts | None = None
     problems: list[Problem] = field(default_factory=list)
+    brightest: int = 0
+    turned: int = 0
 
     def __post_init__(self) -> None:
         self.pixels = np.zeros(len(self.classes), dtype=np.int64)
@@ -54,6 +58,8 @@ class Summary:
         self.ignored += found.ignored
         self.boundary += found.boundary
         self.sizes[found.size] += 1
+        self.brightest = max(self.brightest, found.brightest)
+        self.turned += found.turned
         if found.colours is not None:
             self.colours = found.colours if self.colours is None else self.colours + found.colours
 
@@ -70,6 +76,11 @@ class Summary:
     def absent(self) -> list[str]:
         """Classes that no image shows."""
         return [name for name, count in zip(self.classes, self.occurs, strict=True) if not count]
+
+    @property
+    def ignored_share(self) -> float:
+        """Of all pixels."""
+        return share(self.ignored, self.ignored + self.labelled)
 
     def shares(self) -> list[float]:
         """Each class's share of the labelled pixels."""
@@ -107,7 +118,7 @@ class Summary:
             ],
             "labelled_pixels": self.labelled,
             "ignored_pixels": self.ignored,
-            "ignored_share": share(self.ignored, self.ignored + self.labelled),
+            "ignored_share": self.ignored_share,
             "boundary_pixels": self.boundary,
             "boundary_share": share(self.boundary, self.labelled),
             "sizes": [

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from bpkd.datasets.checking.groups import lines
 from bpkd.datasets.checking.opening import Opened
 from bpkd.datasets.checking.remarks import remarks
 from bpkd.datasets.checking.splits import open_splits
@@ -21,19 +22,24 @@ class Checked:
         summaries: of the splits that could be opened.
         failures: the others by name, and why they could not.
         warnings: what wants a second look, a line each.
+        data: the data sets of the splits that could be opened.
     """
 
     summaries: list[Summary]
     failures: dict[str, str]
     warnings: list[str]
+    data: dict[str, Any] = field(default_factory=dict)
 
     @property
     def broken(self) -> bool:
         """Whether a pair or a split is broken."""
         return bool(self.failures) or any(summary.problems for summary in self.summaries)
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, every: bool = False) -> Iterator[str]:
         """The warnings, the broken splits and pairs, a line each; and how many these are.
+
+        Args:
+            every: list all broken pairs, not some of those that are alike.
 
         >>> print(*Checked([], {"test": "labels/test is no folder"}, []).lines(), sep="\\n")
         broken: test: labels/test is no folder
@@ -44,8 +50,8 @@ class Checked:
         for split, message in self.failures.items():
             yield f"broken: {split}: {message}"
         for summary in self.summaries:
-            for problem in summary.problems:
-                yield f"broken: {summary.split}: {problem.name}: {problem.message}"
+            data = self.data.get(summary.split)
+            yield from lines(summary.split, summary.problems, data, every)
         broken = sum(len(summary.problems) for summary in self.summaries)
         pairs = broken + sum(summary.images for summary in self.summaries)
         absent = f"; splits that cannot be opened: {', '.join(self.failures)}"
@@ -90,4 +96,5 @@ def check_all(
         )
         for split in splits
     ]
-    return Checked(summaries, failures, remarks(splits, summaries, found.data))
+    said = remarks(splits, summaries, found.data)
+    return Checked(summaries, failures, said, {split.name: split.data for split in splits})
