@@ -20,6 +20,7 @@ from bpkd.errors import UserError
 # ignore_index can be mistaken for it.
 _UNKNOWN = np.iinfo(np.int32).min
 _FILE_VALUES = 2**16  # a label map holds 8 or 16 bits a pixel
+_SHOWN = 4  # so many colours are named in a message
 _BLOCK = 2**24  # so many pixels are looked up at once
 # Grey of fewer bits than 8 comes from Pillow spread over 0 to 255: by this factor.
 _SPREAD = {"L;2": 85, "L;4": 17}
@@ -168,9 +169,12 @@ class LabelReader:
     def _from_colours(self, file: Path | Encoded, image: Array) -> Array:
         """The label map that an RGB image (H, W, 3) draws in the colours of the classes."""
         if self.colours is None:
+            found = [_colour(code) for code, _ in _counted(_codes(image)).most_common(_SHOWN + 1)]
+            shown = ", ".join(map(str, found[:_SHOWN])) + (", ..." if found[_SHOWN:] else "")
             raise UserError(
-                f"{file} is an RGB image and the classes have no colours: give `palette`, or a "
-                "classes.csv with the columns name,r,g,b, or save class indices in an 8-bit PNG"
+                f"{file} is an RGB image (its colours: {shown}) and the classes have no colours: "
+                "give `palette`, an [r, g, b] for each class, or a classes.csv with the columns "
+                "name,r,g,b, or save class indices in an 8-bit PNG"
             )
         colours, ignored = self.colours
         known = _codes(np.array(colours + ignored))
@@ -184,10 +188,9 @@ class LabelReader:
         unknown = known[order][place] != codes
         if unknown.any():
             code, count, others = _most_frequent(_counted(codes[unknown]))
-            colour = (code >> 16, code >> 8 & 255, code & 255)
             raise UserError(
-                f"{file} holds the colour {colour} ({count} pixels){others}, which is no class: "
-                "add it to the palette, or to `ignore` as [r, g, b]"
+                f"{file} holds the colour {_colour(code)} ({count} pixels){others}, which is no "
+                "class: add it to the palette, or to `ignore` as [r, g, b]"
             )
         labels: Array = meaning[order][place]
         return labels
@@ -222,6 +225,11 @@ def _codes(colours: Array) -> npt.NDArray[np.int32]:
     """(..., 3) -> (...): one whole number for each colour."""
     wide = colours.astype(np.int32)
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def _colour(code: int) -> Colour:
+    """The colour that :func:`_codes` numbered."""
+    return code >> 16, code >> 8 & 255, code & 255
 
 
 def _counted(values: Array) -> Counter[int]:

@@ -16,7 +16,7 @@ import torch
 from bpkd.datasets.checking.examining import Examiner, Problem
 from bpkd.datasets.checking.remarks import shared
 from bpkd.datasets.checking.summary import Summary
-from bpkd.datasets.checking.suspicions import on_classes, on_pixels, one_class
+from bpkd.datasets.checking.suspicions import on_classes, on_pixels, on_range, one_class
 from bpkd.datasets.classes import check_names
 from bpkd.datasets.labelled import Labelled
 from bpkd.errors import UserError
@@ -97,7 +97,7 @@ def look(data: Any, val: Any = None, section: Data | None = None) -> Looked:
         looked.summaries.append(summary)
         looked.sizes.append(len(part))
         if part is data:
-            looked.remarks += on_classes(data, summary, complete)
+            looked.remarks += [*on_classes(data, summary, complete), *on_range(name, data)]
         looked.remarks += on_pixels(part, summary)
     looked.remarks += shared(splits)
     return looked

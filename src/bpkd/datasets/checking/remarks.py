@@ -11,7 +11,13 @@ from typing import Any
 
 from bpkd.datasets.checking.splits import Split, published_count
 from bpkd.datasets.checking.summary import Summary
-from bpkd.datasets.checking.suspicions import near_colours, on_classes, on_pixels, one_class
+from bpkd.datasets.checking.suspicions import (
+    near_colours,
+    on_classes,
+    on_pixels,
+    on_range,
+    one_class,
+)
 from bpkd.datasets.folder import Folder
 from bpkd.recipe.sections import Data
 
@@ -35,6 +41,7 @@ def remarks(splits: Sequence[Split], summaries: Sequence[Summary], data: Data) -
             for split, summary in zip(splits, summaries, strict=True)
             for line in _on_labels(split, summary, data)
         ),
+        *_ranges(splits),
         *near_colours(splits[0].data),
     ]
 
@@ -66,6 +73,16 @@ def _files(data: Folder) -> dict[str, Path]:
     """The images by a name that is the same whatever links lead to their folders."""
     folder = cache(os.path.realpath)
     return {f"{folder(image.parent)}/{image.name}": image for image, _ in data.pairs}
+
+
+def _ranges(splits: Sequence[Split]) -> Iterator[str]:
+    """Said once, where it is one for all splits: training reads them all in that of the first."""
+    said = set()
+    for split in splits:
+        reading = getattr(split.data, "reading", None)
+        if reading not in said:
+            said.add(reading)
+            yield from on_range(split.name, split.data)
 
 
 def _on_labels(split: Split, summary: Summary, data: Data) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bpkd.datasets.checking.summary import Summary
 from bpkd.datasets.colours import near_pairs
+from bpkd.datasets.deep import FULL
 from bpkd.datasets.labelled import Labelled
 
 _EXAMPLES = 3
@@ -46,7 +47,14 @@ def on_classes(data: Any, summary: Summary, complete: bool) -> Iterator[str]:
     if not complete:
         told = f"{summary.split}: in {summary.images:,} pairs looked at there is no {absent[0]}"
     part = summary.ignored_share
-    if len(absent) == 1 and summary.ignored and (count == 2 or part >= _SOME):
+    if 0 <= data.ignore_index < count:
+        if complete:
+            yield (
+                f"{told}; ignore_index {data.ignore_index} is the index of "
+                f"{data.classes[data.ignore_index]}, too: if that is to be learnt, set "
+                "data.ignore_index=255, and data.ignore for the values to leave out"
+            )
+    elif len(absent) == 1 and summary.ignored and (count == 2 or part >= _SOME):
         index, ignored = data.classes.index(absent[0]), data.ignore_index
         key = f", set data.label_map={{{ignored}: {index}}}" if _maps(data) else ""
         yield (
@@ -77,18 +85,10 @@ def on_pixels(data: Any, summary: Summary) -> Iterator[str]:
             f"{split}: {data.ignore_index} is ignore_index and covers {_percent(part)} of the "
             "pixels; the rest alone is learnt from and measured on"
         )
-    reading = data.reading if isinstance(data, Labelled) else None
-    if reading is not None and reading.measured and reading.value_range[1] != 2**16 - 1:
-        black, white = (int(value) for value in reading.value_range)
-        yield (
-            f"{split}: images of more than 8 bits whose values end below {white + 1}: they are "
-            f"read with white at {white}; to have it otherwise, set data.value_range="
-            f"[{black},{white}] to black and white"
-        )
     if summary.images and summary.brightest <= _DARK:
         yield (
             f"{split}: no image is brighter than {summary.brightest} of 255: nearly black"
-            + ("; do the values need scaling before they are saved?" if reading else "")
+            "; do the values need scaling before they are saved?"
         )
     if summary.turned:
         yield (
@@ -96,6 +96,18 @@ def on_pixels(data: Any, summary: Summary) -> Iterator[str]:
             "does not tell whether their label maps are turned as well: see by bpkd data show; if "
             "not, set data.upright=false"
         )
+
+
+def on_range(split: str, data: Any) -> Iterator[str]:
+    """The range in which images of more than 8 bits are read, where it is not the full one."""
+    reading = data.reading if isinstance(data, Labelled) else None
+    if reading is None or not reading.measured or reading.value_range == FULL:
+        return
+    white = int(reading.value_range[1])
+    yield (
+        f"{split}: images of more than 8 bits whose values all lie below {white + 1}: they are "
+        f"read with white at {white}; data.value_range=[BLACK,WHITE] sets it otherwise"
+    )
 
 
 def near_colours(data: Any) -> Iterator[str]:
