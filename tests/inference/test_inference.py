@@ -183,3 +183,37 @@ def test_predictions_need_no_gradient() -> None:
     classes = predict(PixelWise(), torch.rand(1, 3, 4, 4, requires_grad=True))
     assert classes.dtype == torch.int64
     assert not classes.requires_grad
+
+
+@pytest.mark.parametrize("held", [1, 60, 400])
+@pytest.mark.parametrize("size", [(12, 17), (9, 30)])
+def test_what_is_held_at_once_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, held: int, size: tuple[int, int]
+) -> None:
+    images, network = torch.rand(2, 3, *size), Blurring()
+    inference = partial(slide, window=(8, 6), stride=(5, 4))
+    expected = (
+        inference(network, images),
+        predict(network, images),
+        predict(network, images, inference),
+    )
+    assert torch.equal(expected[0].argmax(1), expected[2])
+    monkeypatch.setattr("bpkd.inference.windows._HELD", held)
+    assert torch.equal(inference(network, images), expected[0])
+    assert torch.equal(predict(network, images), expected[1])
+    assert torch.equal(predict(network, images, inference, torch.uint8).long(), expected[2])
+
+
+class Blurring(nn.Module):
+    """Logits of 7 classes at half the size: what lies beside a pixel counts."""
+
+    def forward(self, images: Tensor) -> SegOutput:
+        pooled = nn.functional.avg_pool2d(images, 2, ceil_mode=True)
+        return SegOutput(torch.cat([pooled, pooled.flip(1), pooled[:, :1] ** 2], dim=1), {})
+
+
+def test_bytes_are_converted_by_the_window() -> None:
+    images = torch.randint(256, (1, 3, 9, 30), dtype=torch.uint8)
+    for inference in (whole, partial(slide, window=(8, 6), stride=(5, 4)), averaged):
+        found = predict(Blurring(), images, inference)
+        assert torch.equal(found, predict(Blurring(), images / 255, inference))

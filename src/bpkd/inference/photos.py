@@ -47,9 +47,10 @@ def jobs(images: Sequence[str | Path], out: Path) -> list[Job]:
 
 def _is_result(file: Path, given: Path, out: Path) -> bool:
     """Whether a file in a folder of photos lies where results go."""
-    given, out = given.resolve(), out.resolve()
-    places = [out] if out != given else [out / "labels", out / "overlays"]
-    return any(file.resolve().is_relative_to(place) for place in places if place != given)
+    given, out, file = given.resolve(), out.resolve(), file.resolve()
+    inside = given in out.parents
+    places = [out] if inside else [out / "labels", out / "overlays"]
+    return any(file.is_relative_to(it) and not given.is_relative_to(it) for it in places)
 
 
 def _names(places: list[Path]) -> Iterator[Path]:

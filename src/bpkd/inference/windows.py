@@ -59,16 +59,17 @@ def _pieces(
     height, width = images.shape[-2:]
     rows_of = list(_spans(height, window[0], stride[0]))
     columns_of = list(_spans(width, window[1], stride[1]))
-    first = whole(network, _cut(network, images, rows_of[0], columns_of[0]))
     high = rows_of[0].stop
-    for left, right in _parts(columns_of, width, _HELD // (first.shape[1] * high * len(images))):
-        held = first.new_zeros(*first.shape[:2], high, right - left)
-        count = first.new_zeros(1, 1, high, right - left)
+    logits = whole(network, _cut(network, images, rows_of[0], columns_of[0]))
+    at_once = _HELD * 3 // 4 // (logits.shape[1] * high * len(images))
+    for left, right in _parts(columns_of, width, at_once):
+        held = logits.new_zeros(*logits.shape[:2], high, right - left)
+        count = logits.new_zeros(1, 1, high, right - left)
         for rows, below in zip(rows_of, [*rows_of[1:], slice(height, None)], strict=True):
             for columns in (c for c in columns_of if c.stop > left and c.start < right):
-                begins = rows.start == columns.start == 0 and left == 0
-                cut = _cut(network, images, rows, columns)
-                logits = first if begins else whole(network, cut)
+                if rows.start or columns.start or left:  # the first window is there
+                    del logits  # never two at once
+                    logits = whole(network, _cut(network, images, rows, columns))
                 inside = slice(max(columns.start, left), min(columns.stop, right))
                 place = slice(inside.start - left, inside.stop - left)
                 start = columns.start
@@ -81,7 +82,8 @@ def _pieces(
                 held[..., :done, :].div_(count[..., :done, :]),
             )
             for kept in (held, count):
-                kept[..., : high - done, :] = kept[..., done:, :].clone()
+                rest = kept[..., done:, :]
+                kept[..., : high - done, :] = rest if 2 * done >= high else rest.clone()
                 kept[..., high - done :, :] = 0
 
 
