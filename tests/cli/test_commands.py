@@ -261,8 +261,8 @@ def test_bad_data_once_trained(photos: Path) -> None:
     assert files(run) == before
     assert not (photos / "picture.png").exists()
     (photos / "images/test/b.png").write_bytes(b"no image")
-    line = refused("predict", run, photos / "images/test", "--out", photos / "out")
-    assert "images/test/b.png cannot be read" in line
+    code, out, _ = bpkd("predict", run, photos / "images/test", "--out", photos / "out")
+    assert code == 1 and "images/test/b.png cannot be read" in out and "1 images: " in out
     assert files(photos / "out") == {"labels/a.png", "overlays/a.png"}
 
 

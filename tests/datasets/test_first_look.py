@@ -1,4 +1,4 @@
-"""What is said before training, what is refused, and what the values of label maps tell together."""
+"""What is said before training, what is refused, and what label values tell together."""
 
 from __future__ import annotations
 

@@ -51,7 +51,10 @@ def deep_values(image: Image.Image, source: bytes | Path) -> Array:
         other.tile = [_other_byte(tile) for tile in other.tile]
         other.load()
         turned = ImageOps.exif_transpose(other) if image.info.get("turned", 1) != 1 else other
-        return np.asarray(image).astype(np.uint16) << 8 | np.asarray(turned)
+        upper: Array = np.asarray(image).astype(np.uint16)
+        upper <<= 8
+        upper |= np.asarray(turned)
+        return upper
 
 
 def _other_byte(tile: Any) -> Any:
@@ -90,4 +93,5 @@ def to_bytes(values: Array, value_range: ValueRange) -> Array:
         scaled = clipped // 257
     else:
         scaled = (clipped.astype(np.int64) - int(black)) * 256 // (int(white) - int(black) + 1)
-    return scaled.astype(np.uint8)
+    result: Array = scaled.astype(np.uint8)
+    return result

@@ -75,7 +75,8 @@ class LabelReader:
             if opened.mode in ("P", "PA"):
                 table = self._by_palette(opened, values, file)
                 if table is not None:
-                    return table[values]
+                    by_colour: Array = table[values]
+                    return by_colour
         elif opened.mode.startswith("I"):
             values = np.asarray(opened)
         elif opened.mode == "F":

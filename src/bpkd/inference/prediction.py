@@ -72,7 +72,8 @@ def predict(
         How many images were segmented, and what was wrong with the others.
 
     Raises:
-        UserError: no such run or image, an impossible window, or nothing can be written.
+        UserError: no such run or image, an impossible window, the only image cannot be read, or
+            nothing can be written.
     """
     if window is not None and window < 1:
         raise UserError(f"window {window}: expected a side in pixels, at least 1")
@@ -96,6 +97,8 @@ def predict(
             image = read_image(file, reading)
             _check_size(file, image, inference)
         except UserError as error:
+            if len(photos) == 1:
+                raise
             done.failures.append(str(error))
             continue
         dtype = torch.uint8 if len(palette) <= 256 else torch.int32

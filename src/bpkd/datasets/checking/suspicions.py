@@ -69,7 +69,7 @@ def on_classes(data: Any, summary: Summary, complete: bool) -> Iterator[str]:
 
 
 def _others(data: Any, absent: Sequence[str]) -> str:
-    return next(name for name in data.classes if name not in absent)
+    return next(str(name) for name in data.classes if name not in absent)
 
 
 def on_pixels(data: Any, summary: Summary) -> Iterator[str]:
@@ -85,7 +85,7 @@ def on_pixels(data: Any, summary: Summary) -> Iterator[str]:
             f"{split}: {data.ignore_index} is ignore_index and covers {_percent(part)} of the "
             "pixels; the rest alone is learnt from and measured on"
         )
-    if summary.images and summary.brightest <= _DARK:
+    if 0 < summary.brightest <= _DARK:
         yield (
             f"{split}: no image is brighter than {summary.brightest} of 255: nearly black"
             "; do the values need scaling before they are saved?"
@@ -101,8 +101,9 @@ def on_pixels(data: Any, summary: Summary) -> Iterator[str]:
 def on_range(split: str, data: Any) -> Iterator[str]:
     """The range in which images of more than 8 bits are read, where it is not the full one."""
     reading = data.reading if isinstance(data, Labelled) else None
-    if reading is None or not reading.measured or reading.value_range == FULL:
+    if reading is None or not reading.measured or reading.value_range in (None, FULL):
         return
+    assert reading.value_range is not None
     white = int(reading.value_range[1])
     yield (
         f"{split}: images of more than 8 bits whose values all lie below {white + 1}: they are "
