@@ -39,7 +39,7 @@ def edge_masks_in_line(
     for first in range(0, num_classes, _WORD):
         words = _words(labels, counted, first, kernel_size) * edges
         bits = torch.arange(min(_WORD, num_classes - first), device=labels.device)
-        for some in bits.split(_PLANES):
+        for some in torch.split(bits, _PLANES):
             planes = (words[:, None] >> some.view(-1, 1, 1)) & 1
             counts.append(rows @ planes.float() @ columns.T)
     return torch.cat(counts, dim=1) / (rows.sum(1)[:, None] * columns.sum(1))
