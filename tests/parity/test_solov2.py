@@ -158,7 +158,9 @@ def test_post_processing(setting: str, image: int) -> None:
     output = seeded_output([0, 3], 2, int(file["E"]), (h, w), 2.0, -8.0)
     start = f"{setting}.img{image}."
     every = candidates([level[image] for level in output.category], settings.score_threshold)
-    assert torch.stack([every.cells, every.labels], 1).tolist() == file[f"{start}cand_inds"].tolist()
+    assert (
+        torch.stack([every.cells, every.labels], 1).tolist() == file[f"{start}cand_inds"].tolist()
+    )
     np.testing.assert_allclose(every.scores, file[f"{start}cand_scores"], rtol=1e-6)
     if f"{start}nms_in_scores" in file:
         before = scored(output, image, settings)
@@ -242,6 +244,7 @@ def test_losses_and_their_gradients(tag: str) -> None:
     assert terms["category"].item() == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.timeout(3600)  # the deformable operator's backward pass on a CPU
 @pytest.mark.parametrize("tag", SLOW_BIG)
 def test_losses_through_the_whole_network(tag: str) -> None:
     file = arrays("train_loss")
@@ -272,7 +275,9 @@ def test_losses_through_the_whole_network(tag: str) -> None:
 def test_deformable_convolution() -> None:
     file = arrays("dcn")
     for case in range(3):
-        get = {key.partition(".")[2]: v for key, v in file.items() if key.startswith(f"case{case}.")}
+        get = {
+            key.partition(".")[2]: v for key, v in file.items() if key.startswith(f"case{case}.")
+        }
         weight = torch.from_numpy(get["weight"])
         place = [int(get[key]) for key in ("stride", "padding", "dilation", "groups")]
         conv = DeformConv2d(get["x"].shape[1], len(weight), weight.shape[-1], *place)

@@ -55,7 +55,7 @@ def mask_logits(kernels: Tensor, mask_features: Tensor) -> Tensor:
         >>> mask_logits(torch.tensor([[1.0, 2.0]]), torch.tensor([[[1.0, 0.0]], [[0.0, 3.0]]]))
         tensor([[[1., 6.]]])
     """
-    return (kernels @ mask_features.flatten(1)).unflatten(1, mask_features.shape[1:])
+    return (kernels @ mask_features.flatten(1)).view(-1, *mask_features.shape[1:])
 
 
 class SegNetwork(nn.Module):

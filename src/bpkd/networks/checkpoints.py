@@ -26,7 +26,9 @@ CLASSIFIERS: dict[type[SegNetwork | SOLOv2], str] = {
 
 
 def load_openmmlab(
-    network: SegNetwork | SOLOv2, checkpoint: str | Path | Mapping[str, Any], prefix: str | None = None
+    network: SegNetwork | SOLOv2,
+    checkpoint: str | Path | Mapping[str, Any],
+    prefix: str | None = None,
 ) -> None:
     """Load a network of OpenMMLab's into the network of the same architecture here.
 

@@ -1,4 +1,4 @@
-"""SOLOv2's heads: on a grid of each level, what is centred in a cell, and the kernel of its mask."""
+"""SOLOv2's heads: for each cell of a grid, what is centred there and the kernel of its mask."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ def matrix_nms(
     return scores[again], order[again]
 
 
-def _decay(masks: Tensor, labels: Tensor, dtype: torch.dtype, kernel: Kernel, sigma: float) -> Tensor:
+def _decay(
+    masks: Tensor, labels: Tensor, dtype: torch.dtype, kernel: Kernel, sigma: float
+) -> Tensor:
     """Each mask's factor, the masks being in order of their scores."""
     if len(masks) == 0:
         return torch.ones(0, dtype=dtype, device=masks.device)

@@ -117,7 +117,9 @@ class SOLOv2(nn.Module):
             num_grids=num_grids,
             deformable=deformable,
         )
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.backbone.mean, self.backbone.std))
+        mean, std = (
+            torch.tensor(v).view(1, 3, 1, 1) for v in (self.backbone.mean, self.backbone.std)
+        )
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
 

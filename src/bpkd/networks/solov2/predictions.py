@@ -132,9 +132,7 @@ def candidates(category: Sequence[Tensor], score_threshold: float = 0.1) -> Cand
     return Candidates(cells, labels, every[cells, labels])
 
 
-def scored(
-    output: InstanceOutput, image: int, settings: PostProcessing = PUBLISHED
-) -> Candidates:
+def scored(output: InstanceOutput, image: int, settings: PostProcessing = PUBLISHED) -> Candidates:
     """An image's candidates with their masks, without the too small ones.
 
     A score is the class's probability times the mean of the mask's, over the pixels inside it.
@@ -167,7 +165,7 @@ def enlarged(
     """
     h, w = masks.shape[-2:]
     whole = []
-    for part in masks[:, None].split(_AT_ONCE):
+    for part in torch.split(masks[:, None], _AT_ONCE):
         large = resize(part, (STRIDE * h, STRIDE * w))[..., : size[0], : size[1]]
         whole.append(resize(large, original)[:, 0] > threshold)
     return torch.cat(whole) if whole else masks.new_zeros((0, *original), dtype=torch.bool)

@@ -89,7 +89,7 @@ def assign(
     masks = padded_masks(instances.masks, size)
     if bool(((instances.labels < 0) | (instances.labels >= num_classes)).any()):
         raise UserError(
-            f"instances have labels {instances.labels.unique().tolist()}; "
+            f"instances have labels {sorted(set(instances.labels.tolist()))}; "
             f"expected 0 .. {num_classes - 1}"
         )
     usable = masks.flatten(1).any(1) & ~instances.crowd
@@ -133,7 +133,7 @@ def centres(masks: Tensor) -> Tensor:
         >>> centres(torch.tensor([[[False, True, True], [False, False, False]]])).tolist()
         [[0.0, 1.5]]
     """
-    k, h, w = masks.shape
+    h, w = masks.shape[1:]
     count = masks.flatten(1).sum(1).float().clamp(min=1)
     row = (masks.sum(2) * torch.arange(h, device=masks.device)).sum(1) / count
     column = (masks.sum(1) * torch.arange(w, device=masks.device)).sum(1) / count
