@@ -85,13 +85,18 @@ def find_device(name: str | None = None) -> str:
 def _forward(network: nn.Module, images: Tensor, watch: Watch) -> None:
     """One pass with every head, and the resize of logits to the image's size."""
     with _watched(network, watch):
-        output = network(images)
-        if isinstance(output, InstanceOutput):
-            return
-        logits = logits_of(network, output)
+        logits = _logits(network, images)
+    if logits is None:
+        return
     watch.begin("resize")
     resize(logits, images.shape[-2:])
     watch.end("resize")
+
+
+def _logits(network: nn.Module, images: Tensor) -> Tensor | None:
+    """The logits alone, nothing else kept alive; none of a network that finds objects."""
+    output = network(images)
+    return None if isinstance(output, InstanceOutput) else logits_of(network, output)
 
 
 @contextmanager

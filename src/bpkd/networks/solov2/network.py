@@ -17,7 +17,7 @@ from bpkd.networks.base import InstanceOutput
 from bpkd.networks.solov2.backbone import Backbone
 from bpkd.networks.solov2.fpn import FPN
 from bpkd.networks.solov2.head import SOLOv2Head
-from bpkd.networks.solov2.targets import FULL, Range
+from bpkd.networks.solov2.targets import ranges
 
 DIVISOR = 32  # the input's sides are multiples of it
 
@@ -27,7 +27,7 @@ class SOLOv2(nn.Module):
 
     Images of any size go in; inside they are normalised, then padded with zeros at the right and
     at the bottom to a multiple of 32. The defaults are the full heads; the light ones have
-    ``channels=256, stacked_convs=2, kernel_channels=128`` and ``targets.LIGHT``.
+    ``channels=256, stacked_convs=2, kernel_channels=128, scale_ranges="light"``.
 
     Args:
         num_classes: C; 80 in COCO.
@@ -38,7 +38,8 @@ class SOLOv2(nn.Module):
         kernel_channels: E, of kernels and mask features, a multiple of 32.
         mask_channels: width of the mask feature branch, a multiple of 32.
         num_grids: S of each of the five levels.
-        scale_ranges: for each level the least and largest size of its objects in training; see
+        scale_ranges: for each level the least and largest size of its objects in training, or
+            ``full``, ``light`` or ``light_deformable``, those of the published networks; see
             :func:`bpkd.networks.solov2.targets.assign`.
         deformable: where convolutions are: ``none``; ``last``, the backbone's and the last of
             each branch; ``all``, the backbone's and all of the heads'.
@@ -75,7 +76,7 @@ class SOLOv2(nn.Module):
         kernel_channels: int = 256,
         mask_channels: int = 128,
         num_grids: Sequence[int] = (40, 36, 24, 16, 12),
-        scale_ranges: Sequence[Range] = FULL,
+        scale_ranges: str | Sequence[Sequence[float]] = "full",
         deformable: Literal["none", "last", "all"] = "none",
         frozen_stages: int | None = None,
         norm_eval: bool | None = None,
@@ -91,14 +92,15 @@ class SOLOv2(nn.Module):
                 raise UserError(f"SOLOv2: {name} is {width}; expected a multiple of 32")
         if deformable not in ("none", "last", "all"):
             raise UserError(f"SOLOv2: deformable is {deformable!r}; expected none, last or all")
-        if len(num_grids) != 5 or len(scale_ranges) != 5:
+        sizes = ranges(scale_ranges)
+        if len(num_grids) != 5 or len(sizes) != 5:
             raise UserError(
                 "SOLOv2: num_grids and scale_ranges have an entry for each of the five levels; "
-                f"got {len(num_grids)} and {len(scale_ranges)}"
+                f"got {len(num_grids)} and {len(sizes)}"
             )
         self.num_classes = num_classes
         self.num_grids = tuple(num_grids)
-        self.scale_ranges: tuple[Range, ...] = tuple((low, high) for low, high in scale_ranges)
+        self.scale_ranges = sizes
         trained = weights is not None
         self.backbone = Backbone(
             backbone,

@@ -11,17 +11,16 @@ from __future__ import annotations
 from typing import Any
 
 from bpkd.networks.solov2.network import SOLOv2
-from bpkd.networks.solov2.targets import LIGHT, LIGHT_DEFORMABLE
 
 _LIGHT: dict[str, Any] = {
     "channels": 256,
     "stacked_convs": 2,
     "kernel_channels": 128,
-    "scale_ranges": LIGHT,
+    "scale_ranges": "light",
 }
 _LIGHT_DEFORMABLE = _LIGHT | {
     "stacked_convs": 3,
-    "scale_ranges": LIGHT_DEFORMABLE,
+    "scale_ranges": "light_deformable",
     "deformable": "last",
 }
 _DEFORMABLE: dict[str, Any] = {"deformable": "all"}

@@ -17,13 +17,36 @@ from torch import Tensor
 from bpkd.datasets.instances import Instances
 from bpkd.errors import UserError
 from bpkd.networks.base import InstanceOutput
+from bpkd.support.messages import suggestion
 
 Range = tuple[float, float]
 #: Sizes of the objects of each level: of the full networks, the light ones, the light deformable.
 FULL: tuple[Range, ...] = ((1, 96), (48, 192), (96, 384), (192, 768), (384, 2048))
 LIGHT: tuple[Range, ...] = ((1, 56), (28, 112), (56, 224), (112, 448), (224, 896))
 LIGHT_DEFORMABLE: tuple[Range, ...] = ((1, 64), (32, 128), (64, 256), (128, 512), (256, 2048))
+RANGES = {"full": FULL, "light": LIGHT, "light_deformable": LIGHT_DEFORMABLE}
 STRIDE = 4  # of the mask features
+
+
+def ranges(given: str | Sequence[Sequence[float]]) -> tuple[Range, ...]:
+    """The sizes of each level's objects: of a published network by name, or as given.
+
+    Raises:
+        UserError: no such name, or not a least and a greatest size a level.
+
+    Example:
+        >>> ranges("light")[0], ranges([[1, 32], [24, 999]])[1]
+        ((1, 56), (24, 999))
+    """
+    if isinstance(given, str):
+        if given not in RANGES:
+            raise UserError(f"scale_ranges is {given!r}; {suggestion(given, RANGES)}")
+        return RANGES[given]
+    if any(len(pair) != 2 or pair[0] > pair[1] for pair in given):
+        raise UserError(
+            f"scale_ranges is {given}; expected a least and a greatest size for each level"
+        )
+    return tuple((low, high) for low, high in given)
 
 
 class Level(NamedTuple):
