@@ -1,4 +1,4 @@
-"""CWD for instances: each class's grid and each object's mask, as distributions over cells or pixels.
+"""CWD for instances: grids of classes and masks of objects as distributions over their pixels.
 
 Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021, equation 5; the
 grids and masks of SOLOv2 are the channels.

@@ -44,9 +44,9 @@ def sampled_pairs(boxes: Tensor, count: int, near: float = 0.1) -> Tensor:
 
 
 def affinities(kernels: Tensor, features: Tensor, pairs: Tensor) -> Tensor:
-    """The cosine of both points' memberships, the vectors of all masks' probabilities there.
+    """The cosine of both points' memberships: each mask's probability there, and of being in none.
 
-    Masks are made at the points alone.
+    That of none is 1 less the largest. Masks are made at the points alone.
 
     Args:
         kernels: (K, E), one an object.
@@ -67,7 +67,8 @@ def affinities(kernels: Tensor, features: Tensor, pairs: Tensor) -> Tensor:
     x = (pairs[..., 0] / STRIDE).long().clamp(0, w - 1)
     y = (pairs[..., 1] / STRIDE).long().clamp(0, h - 1)
     at = features[:, y.flatten(), x.flatten()]
-    members = (kernels @ at).sigmoid().view(len(kernels), *x.shape)
+    inside = (kernels @ at).sigmoid().view(len(kernels), *x.shape)
+    members = torch.cat([inside, 1 - inside.amax(0, keepdim=True)])
     return F.cosine_similarity(members[:, 0], members[:, 1], dim=0)
 
 

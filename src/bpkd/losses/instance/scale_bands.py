@@ -1,4 +1,4 @@
-"""ScaleBands: each object's outline and surroundings follow the teacher's, large ones' as small ones'.
+"""ScaleBands: outlines and surroundings of objects follow the teacher's, whatever their size.
 
 An own design, not published, after Liu et al., BPKD, WACV 2024: what its supplement's section 4
 names as future work, "a specialized loss term for instance-level knowledge distillation".
