@@ -15,20 +15,16 @@ from torch import Tensor, nn
 from bpkd.datasets.instances import Instances
 from bpkd.losses.common import full_precision
 from bpkd.losses.cwd import cwd
-from bpkd.losses.features import feature_maps
 from bpkd.losses.instance.matching import Match, comparable, level_mean, matched
 from bpkd.networks.base import InstanceOutput
 from bpkd.networks.solov2.targets import ranges
 
-LEVELS = ("p2", "p3", "p4", "p5", "p6")
-
 
 class InstanceCWD(nn.Module):
-    """:func:`bpkd.losses.cwd.cwd` on category grids, mask logits and the pyramid's levels.
+    """:func:`bpkd.losses.cwd.cwd` on category grids and mask logits, each the mean over levels.
 
-    Each term is the mean over levels. The pyramids' levels are as wide as each other in all
-    networks of SOLOv2's. The temperature and weights are those of semantic segmentation, not tuned
-    for instances; of the pyramid, off as it stands, the paper's text says nothing.
+    The temperature and weights are those of semantic segmentation, not tuned for instances. Of the
+    pyramid, on which CWD for detectors works, the paper's text says nothing.
 
     Args:
         temperature: T > 0, of all terms.
@@ -38,7 +34,7 @@ class InstanceCWD(nn.Module):
         teacher_scale_ranges: the same of the teacher's levels.
     """
 
-    weights: ClassVar[dict[str, float]] = {"category": 3.0, "mask": 3.0, "pyramid": 0.0}
+    weights: ClassVar[dict[str, float]] = {"category": 3.0, "mask": 3.0}
     task: ClassVar[str] = "instance"
 
     def __init__(
@@ -56,7 +52,7 @@ class InstanceCWD(nn.Module):
     def forward(
         self, student: InstanceOutput, teacher: InstanceOutput, targets: Sequence[Instances]
     ) -> dict[str, Tensor]:
-        """Outputs of both networks and a batch's instances -> ``category``, ``mask``, ``pyramid``.
+        """Outputs of both networks and a batch's instances -> ``category`` and ``mask``.
 
         A mask is a channel of its own: the sum is divided by the number of masks.
         """
@@ -70,9 +66,4 @@ class InstanceCWD(nn.Module):
             for level in matched(student, teacher, targets, *self.ranges, self.match)
             if len(level.objects)
         ]
-        pyramid = [cwd(*feature_maps(student, teacher, name), self.temperature) for name in LEVELS]
-        return {
-            "category": torch.stack(grids).mean(),
-            "mask": level_mean(masks, student),
-            "pyramid": torch.stack(pyramid).mean(),
-        }
+        return {"category": torch.stack(grids).mean(), "mask": level_mean(masks, student)}

@@ -81,11 +81,13 @@ class InstanceKD(nn.Module):
     ) -> dict[str, Tensor]:
         """Outputs of both networks and a batch's instances -> ``category`` and ``mask``."""
         comparable(student, teacher)
-        grids = [[full_precision(each) for each in out.category] for out in (student, teacher)]
+        mine, theirs = (
+            [full_precision(each) for each in out.category] for out in (student, teacher)
+        )
         t = self.temperature
         masks = [
             t**2 * bernoulli_kl(level.student / t, level.teacher / t).mean()
             for level in matched(student, teacher, targets, *self.ranges, self.match)
             if len(level.objects)
         ]
-        return {"category": category_kd(*grids, t), "mask": level_mean(masks, student)}
+        return {"category": category_kd(mine, theirs, t), "mask": level_mean(masks, student)}

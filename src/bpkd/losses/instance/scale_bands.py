@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from bpkd.datasets.instances import Instances
 from bpkd.errors import UserError
-from bpkd.losses.cwd import cwd
-from bpkd.losses.divergence import bernoulli_kl
+from bpkd.losses.divergence import bernoulli_kl, kl_divergence
 from bpkd.losses.instance.matching import Match, level_mean, matched
 from bpkd.networks.base import InstanceOutput
 from bpkd.networks.solov2.targets import STRIDE, padded_masks, ranges, reduced
+
+# Far below any logit, yet finite: its softmax is 0 and differences of it are not nan.
+_NOWHERE = -1e4
 
 
 def scaled_bands(masks: Tensor, share: float = 0.05) -> Tensor:
@@ -157,16 +159,9 @@ def _mean_inside(values: Tensor, inside: Tensor) -> Tensor:
 
 
 def _spatial(student: Tensor, teacher: Tensor, inside: Tensor) -> Tensor:
-    return torch.stack(
-        [
-            cwd(
-                *(each[row][None, None] for each in (student, teacher)),
-                1.0,
-                inside[row][None, None],
-            )
-            for row in range(len(student))
-        ]
-    )
+    """KL of the softmaxes over the pixels inside, one a row; 0 where nothing is: (R,)."""
+    mine, theirs = (each.masked_fill(~inside, _NOWHERE).flatten(1) for each in (student, teacher))
+    return kl_divergence(mine, theirs, dim=1)
 
 
 def _spread(values: Tensor, width: int) -> Tensor:
