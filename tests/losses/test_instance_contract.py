@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bpkd.datasets.instances import Instances
 from bpkd.errors import UserError
-from bpkd.networks.base import InstanceOutput
+from bpkd.networks.base import InstanceOutput, SegOutput
 from tests.losses.test_contract import ALL, total
 
 INSTANCE = [cls for cls in ALL if cls.__module__.startswith("bpkd.losses.instance.")]
@@ -178,3 +178,12 @@ def test_a_teacher_of_other_grids_is_refused(cls: type[nn.Module]) -> None:
     other = teacher._replace(category=[each[:, :2] for each in teacher.category])
     with pytest.raises(UserError, match="same images, classes and grids"):
         build(cls)(student, other, TARGETS)
+
+
+@every_loss
+def test_networks_that_find_no_objects_are_refused(cls: type[nn.Module]) -> None:
+    maps = torch.zeros(2, 3, 4, 4)
+    with pytest.raises(
+        UserError, match=r"the teacher gives SegOutput; losses of bpkd\.losses\.inst"
+    ):
+        build(cls)(output(0, 4), SegOutput(maps, {}), TARGETS)

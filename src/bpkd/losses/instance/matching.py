@@ -83,11 +83,17 @@ def matched(
 
 
 def comparable(student: InstanceOutput, teacher: InstanceOutput) -> None:
-    """Refuse a teacher of other grids or classes.
+    """Refuse a teacher of other grids or classes, and networks that find no objects.
 
     Raises:
         UserError: says which.
     """
+    for who, output in (("student", student), ("teacher", teacher)):
+        if not isinstance(output, InstanceOutput):
+            raise UserError(
+                f"the {who} gives {type(output).__name__}; losses of bpkd.losses.instance compare "
+                "networks that find objects, such as bpkd.networks.SOLOv2"
+            )
     mine, theirs = ([tuple(level.shape) for level in out.category] for out in (student, teacher))
     if mine != theirs:
         raise UserError(

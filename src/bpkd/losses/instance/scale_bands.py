@@ -109,9 +109,9 @@ class ScaleBands(nn.Module):
         self, student: InstanceOutput, teacher: InstanceOutput, targets: Sequence[Instances]
     ) -> dict[str, Tensor]:
         """Outputs of both networks and a batch's instances -> ``band`` and ``body``."""
+        levels = matched(student, teacher, targets, *self.ranges, self.match)
         h, w = student.mask_features.shape[-2:]
         size = (STRIDE * h, STRIDE * w)
-        levels = matched(student, teacher, targets, *self.ranges, self.match)
         objects = torch.cat([level.objects for level in levels])
         if not len(objects):
             return {term: level_mean([], student) for term in self.weights}
