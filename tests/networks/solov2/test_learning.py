@@ -9,6 +9,12 @@ from torchvision.ops import sigmoid_focal_loss
 
 from bpkd.datasets.instances import Instances
 from bpkd.errors import UserError
+from bpkd.losses.instance.bpkd import InstanceBPKD
+from bpkd.losses.instance.cwd import InstanceCWD
+from bpkd.losses.instance.kd import InstanceKD
+from bpkd.losses.instance.membership import Membership
+from bpkd.losses.instance.ranking import Ranking
+from bpkd.losses.instance.scale_bands import ScaleBands
 from bpkd.networks.solov2.loss import focal, solov2_loss
 from bpkd.networks.solov2.targets import LIGHT, assign, assign_batch, reduced
 from tests.networks.solov2.test_network import tiny
@@ -149,3 +155,22 @@ def test_it_overfits_one_object() -> None:
         optimizer.step()
         values.append(terms["mask"].item())
     assert values[-1] < 0.3 * values[0]
+
+
+def test_every_loss_of_instances_teaches_a_student() -> None:
+    """Two networks of other widths and sizes: one step of all losses together."""
+    losses = [InstanceKD(), InstanceCWD(), InstanceBPKD(), ScaleBands(), Membership()]
+    losses.append(Ranking(overlap=0.0))
+    student = tiny(scale_ranges="light").train()
+    teacher = tiny(scale_ranges="full", kernel_channels=64, channels=64).eval()
+    images = torch.rand(2, 3, 70, 90)
+    masks = torch.zeros(2, 70, 90, dtype=torch.bool)
+    masks[0, 5:40, 10:60] = masks[1, 30:70, 40:90] = True
+    targets = [instances(masks, [[10, 5, 60, 40], [40, 30, 90, 70]]), empty(70, 90)]
+    output = student(images)
+    with torch.no_grad():
+        taught = teacher(images)
+    values = [value for loss in losses for value in loss(output, taught, targets).values()]
+    torch.stack(values).sum().backward()
+    assert all(value > 0 for value in values)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in student.parameters())

@@ -57,6 +57,17 @@ def test_other_backbones(name: str) -> None:
         assert network(torch.rand(1, 3, 64, 64)).mask_features.shape == (1, 32, 16, 16)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(dtype: torch.dtype) -> None:
+    network = tiny(backbone="resnet50", deformable="all").eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        full = network(images).mask_features
+        with torch.autocast("cpu", dtype=dtype):
+            half = network(images).mask_features
+    assert (full - half.float()).abs().mean() < 0.05 * full.std()
+
+
 def test_what_learns_from_nothing_learns_whole() -> None:
     network = tiny().train()
     assert all(p.requires_grad for p in network.parameters())

@@ -78,6 +78,16 @@ def test_neighbours_below_and_to_the_right_are_no_rivals() -> None:
     assert candidates([logits]).cells.tolist() == [1, 5, 6]
 
 
+def test_something_in_every_cell_is_made_in_parts() -> None:
+    output = made()
+    draw = torch.Generator().manual_seed(0)
+    output.category[:] = [torch.full((1, 80, s, s), 3.0) for s in (40, 36, 24, 16, 12)]
+    output.kernels[:] = [torch.randn(1, 1, s, s, generator=draw) for s in (40, 36, 24, 16, 12)]
+    (found,) = predictions(output, [(64, 64)])  # 309,760 candidates
+    assert len(found.labels) == 100 and found.scores is not None
+    assert (found.scores.diff() <= 0).all()
+
+
 def test_boxes_of_masks_that_are_empty() -> None:
     masks = torch.zeros(2, 5, 6, dtype=torch.bool)
     masks[1, 4, 5] = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import prod
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
@@ -68,15 +69,17 @@ class DeformConv2d(nn.Conv2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, D, H, W) -> (N, out_channels, h, w)."""
-        where = self.conv_offset(maps)
+        # Half precision is too coarse for positions, and no CPU's operator knows it.
+        full = torch.float64 if maps.dtype == torch.float64 else torch.float32
+        where = self.conv_offset(maps).to(full)
         taps = where.shape[1] // 3
         out: Tensor = deform_conv2d(
-            maps,
+            maps.to(full),
             where[:, : 2 * taps],
-            self.weight,
+            self.weight.to(full),
             stride=self.stride,
             padding=self.padding,
             dilation=self.dilation,
             mask=where[:, 2 * taps :].sigmoid(),
         )
-        return out
+        return out.to(maps.dtype)

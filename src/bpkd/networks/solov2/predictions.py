@@ -18,7 +18,9 @@ from bpkd.networks.solov2.targets import STRIDE
 
 #: The area in mask pixels that an object of each level has to exceed.
 LEAST_AREA = (8, 8, 16, 32, 32)
-_AT_ONCE = 16  # masks that are enlarged at one time: a hundred of 800 x 1333 would be 0.4 GB
+# A hundred masks of 800 x 1333 are 0.4 GB, and a network that has learnt nothing yet may see
+# something in each of 3872 cells: so many are made, and enlarged, at one time.
+_MADE, _ENLARGED = 256, 16
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ class Candidates(NamedTuple):
         cells: (M,) int64, counted through all levels.
         labels: (M,) int64.
         scores: (M,).
-        masks: (M, h, w) probabilities at stride 4; None before they are made.
+        areas: (M,) int64, pixels of the masks at stride 4; None before they are made.
     """
 
     cells: Tensor
     labels: Tensor
     scores: Tensor
-    masks: Tensor | None = None
+    areas: Tensor | None = None
 
 
 @torch.no_grad()
@@ -91,20 +93,20 @@ def predictions(
     found = []
     for image, (size, original) in enumerate(zip(sizes, original_sizes, strict=True)):
         every = scored(output, image, settings)
-        assert every.masks is not None
+        best = every.scores.argsort(descending=True, stable=True)[: settings.nms_pre]
+        masks = cell_masks(output, image, every.cells[best])
         scores, kept = matrix_nms(
-            every.masks > settings.mask_threshold,
-            every.labels,
-            every.scores,
+            masks > settings.mask_threshold,
+            every.labels[best],
+            every.scores[best],
             settings.kernel,
             settings.sigma,
-            settings.nms_pre,
-            settings.filter_threshold,
-            settings.max_per_image,
+            filter_threshold=settings.filter_threshold,
+            max_num=settings.max_per_image,
         )
-        masks = enlarged(every.masks[kept], size, original, settings.mask_threshold)
-        crowd = torch.zeros(len(masks), dtype=torch.bool, device=masks.device)
-        found.append(Instances(masks, every.labels[kept], boxes(masks), crowd, scores))
+        final = enlarged(masks[kept], size, original, settings.mask_threshold)
+        crowd = torch.zeros(len(final), dtype=torch.bool, device=final.device)
+        found.append(Instances(final, every.labels[best[kept]], boxes(final), crowd, scores))
     return found
 
 
@@ -133,26 +135,34 @@ def candidates(category: Sequence[Tensor], score_threshold: float = 0.1) -> Cand
 
 
 def scored(output: InstanceOutput, image: int, settings: PostProcessing = PUBLISHED) -> Candidates:
-    """An image's candidates with their masks, without the too small ones.
+    """An image's candidates with the areas of their masks, without the too small ones.
 
     A score is the class's probability times the mean of the mask's, over the pixels inside it.
     """
     found = candidates([level[image] for level in output.category], settings.score_threshold)
-    kernels = torch.cat([level[image].flatten(1) for level in output.kernels], dim=1)
-    masks = mask_logits(kernels[:, found.cells].T, output.mask_features[image]).sigmoid()
+    cells, place = torch.unique(found.cells, return_inverse=True)
+    areas, means = [], []
+    for part in torch.split(cells, _MADE):
+        masks = cell_masks(output, image, part)
+        inside = masks > settings.mask_threshold
+        areas.append(inside.flatten(1).sum(1))
+        means.append((masks * inside).flatten(1).sum(1) / areas[-1])
+    area, mean = torch.cat(areas)[place], torch.cat(means)[place]
     least = torch.cat(
         [
-            torch.full((level[image, 0].numel(),), area, device=masks.device)
-            for level, area in zip(output.category, LEAST_AREA, strict=True)
+            area.new_full((level[image, 0].numel(),), each)
+            for level, each in zip(output.category, LEAST_AREA, strict=True)
         ]
     )
-    inside = masks > settings.mask_threshold
-    area = inside.flatten(1).sum(1)
     kept = area > least[found.cells]
-    maskness = (masks * inside).flatten(1).sum(1)[kept] / area[kept]
-    return Candidates(
-        found.cells[kept], found.labels[kept], found.scores[kept] * maskness, masks[kept]
-    )
+    scores = found.scores[kept] * mean[kept]
+    return Candidates(found.cells[kept], found.labels[kept], scores, area[kept])
+
+
+def cell_masks(output: InstanceOutput, image: int, cells: Tensor) -> Tensor:
+    """The mask probabilities (M, h, w), at stride 4, of an image's cells (M,)."""
+    kernels = torch.cat([level[image].flatten(1) for level in output.kernels], dim=1)
+    return mask_logits(kernels[:, cells].T, output.mask_features[image]).sigmoid()
 
 
 def enlarged(
@@ -165,7 +175,7 @@ def enlarged(
     """
     h, w = masks.shape[-2:]
     whole = []
-    for part in torch.split(masks[:, None], _AT_ONCE):
+    for part in torch.split(masks[:, None], _ENLARGED):
         large = resize(part, (STRIDE * h, STRIDE * w))[..., : size[0], : size[1]]
         whole.append(resize(large, original)[:, 0] > threshold)
     return torch.cat(whole) if whole else masks.new_zeros((0, *original), dtype=torch.bool)
