@@ -174,3 +174,17 @@ def test_every_loss_of_instances_teaches_a_student() -> None:
     torch.stack(values).sum().backward()
     assert all(value > 0 for value in values)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in student.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_does_not_overflow(dtype: torch.dtype) -> None:
+    network = tiny()
+    output = network(torch.rand(1, 3, 64, 64))
+    large = output._replace(
+        category=[each.to(dtype) for each in output.category],
+        kernels=[torch.full_like(each, 100, dtype=dtype) for each in output.kernels],
+        mask_features=torch.full_like(output.mask_features, 100, dtype=dtype),
+    )
+    for target in (empty(64, 64), instances(torch.ones(1, 64, 64, dtype=torch.bool))):
+        terms = solov2_loss(large, assign_batch([target], large))
+        assert all(value.isfinite() and value.dtype == torch.float32 for value in terms.values())

@@ -159,4 +159,5 @@ def level_mean(values: Sequence[Tensor], like: InstanceOutput) -> Tensor:
     """The mean over levels that have something to compare; 0, with a gradient, where none has."""
     if values:
         return torch.stack(list(values)).mean()
-    return 0 * (full_precision(like.mask_features).sum() + sum(k.sum() for k in like.kernels))
+    maps = [like.mask_features, *like.kernels]
+    return 0 * torch.stack([full_precision(each).sum() for each in maps]).sum()

@@ -86,11 +86,13 @@ def solov2_loss(output: InstanceOutput, assignments: Sequence[Assignment]) -> di
         >>> round(terms["category"].item(), 4)  # 0.25 * 0.25 * log 2 / (1 + 1)
         0.0217
     """
-    features = output.mask_features
+    # Half precision is for networks: its sums overflow, and 0 times infinity is no number.
+    features = _full(output.mask_features)
+    every = zip(map(_full, output.category), map(_full, output.kernels), strict=True)
     # Attached to everything, so that a batch without objects has a gradient for all parameters.
-    mask = 0 * (features.sum() + torch.stack([each.sum() for each in output.kernels]).sum())
+    mask = 0 * (features.sum() + torch.stack([_full(each).sum() for each in output.kernels]).sum())
     category, positive = features.new_zeros(()), 0
-    for index, (logits, kernels) in enumerate(zip(output.category, output.kernels, strict=True)):
+    for index, (logits, kernels) in enumerate(every):
         classes = logits.shape[1]
         labels = torch.stack([each.levels[index].labels for each in assignments])
         positive += int((labels < classes).sum())
@@ -106,3 +108,7 @@ def solov2_loss(output: InstanceOutput, assignments: Sequence[Assignment]) -> di
         "mask": MASK_WEIGHT * mask / max(positive, 1),
         "category": category / (positive + 1 + _EPS),
     }
+
+
+def _full(maps: Tensor) -> Tensor:
+    return maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
