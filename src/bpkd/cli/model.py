@@ -26,7 +26,7 @@ def model(
     ),
     classes: Annotated[
         int | None,
-        typer.Option(min=1, help="Classes; else a recipe's own, and 19 for other networks."),
+        typer.Option(min=1, help="Classes; else a recipe's own, a network's default, or 19."),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; else cuda where there is one.")

@@ -1,10 +1,11 @@
-"""The Kullback-Leibler divergence between two softmaxes, with its gradient written out."""
+"""Kullback-Leibler divergences: between softmaxes, with the gradient written out, and sigmoids."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -33,6 +34,25 @@ def kl_divergence(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
     """
     divergence: Tensor = _Divergence.apply(student, teacher.detach(), dim)
     return divergence
+
+
+def bernoulli_kl(student: Tensor, teacher: Tensor) -> Tensor:
+    """KL(sigmoid(teacher) ‖ sigmoid(student)) of each pair of logits.
+
+    With p = sigmoid(teacher) it is p (teacher - student) + log(1 + e^student) - log(1 + e^teacher);
+    its gradient with respect to student is sigmoid(student) - p.
+
+    Args:
+        student: logits of any shape.
+        teacher: logits of the same shape; no gradient flows to them.
+
+    Example:
+        >>> teacher = torch.tensor(3.0).log()  # 0.75: 0.75 log 1.5 + 0.25 log 0.5
+        >>> round(bernoulli_kl(torch.tensor(0.0), teacher).item(), 4)
+        0.1308
+    """
+    teacher = teacher.detach()
+    return teacher.sigmoid() * (teacher - student) + F.softplus(student) - F.softplus(teacher)
 
 
 class _Divergence(torch.autograd.Function):

@@ -26,6 +26,38 @@ class SegOutput(NamedTuple):
     auxiliary: Tensor | None = None
 
 
+class InstanceOutput(NamedTuple):
+    """One forward pass of a network that finds objects; lists run over the pyramid's levels.
+
+    Each cell of a level's S x S grid, laid over the whole input, names the classes of an object
+    whose centre is there, and a kernel: the object's mask logits are the kernel's products with
+    the mask features, one a pixel (:func:`mask_logits`). The input is the batch of images, padded
+    at the right and at the bottom to a multiple of 32.
+
+    Attributes:
+        category: logits (N, C, S, S), before any sigmoid.
+        kernels: (N, E, S, S).
+        mask_features: (N, E, h, w), at stride 4.
+        features: named maps (N, D, h', w'): ``backbone`` is the backbone's last stage, ``p2``,
+            ``p3``, ... the pyramid's levels.
+    """
+
+    category: list[Tensor]
+    kernels: list[Tensor]
+    mask_features: Tensor
+    features: dict[str, Tensor]
+
+
+def mask_logits(kernels: Tensor, mask_features: Tensor) -> Tensor:
+    """Kernels (R, E) and an image's mask features (E, h, w) -> mask logits (R, h, w).
+
+    Example:
+        >>> mask_logits(torch.tensor([[1.0, 2.0]]), torch.tensor([[[1.0, 0.0]], [[0.0, 3.0]]]))
+        tensor([[[1., 6.]]])
+    """
+    return (kernels @ mask_features.flatten(1)).view(-1, *mask_features.shape[1:])
+
+
 class SegNetwork(nn.Module):
     """A backbone, a decode head and perhaps an auxiliary head.
 

@@ -1,4 +1,7 @@
-"""Trained networks from OpenMMLab's MMSegmentation, and back: the same tensors, other names."""
+"""Trained networks from OpenMMLab, and back: the same tensors, other names.
+
+Those of MMSegmentation, and SOLOv2 of MMDetection.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,20 @@ from torch import Tensor
 from bpkd.errors import UserError
 from bpkd.networks.base import SegNetwork
 from bpkd.networks.layouts import openmmlab_names
+from bpkd.networks.solov2 import SOLOv2
 from bpkd.support.tensors import key_mismatch, read_tensors
 
-_CLASSIFIER = "decode_head.conv_seg.weight"
+#: The last layer of a network of OpenMMLab's of each kind, by which it is found.
+CLASSIFIERS: dict[type[SegNetwork | SOLOv2], str] = {
+    SegNetwork: "decode_head.conv_seg.weight",
+    SOLOv2: "mask_head.conv_cls.weight",
+}
 
 
 def load_openmmlab(
-    network: SegNetwork, checkpoint: str | Path | Mapping[str, Any], prefix: str | None = None
+    network: SegNetwork | SOLOv2,
+    checkpoint: str | Path | Mapping[str, Any],
+    prefix: str | None = None,
 ) -> None:
     """Load a network of OpenMMLab's into the network of the same architecture here.
 
@@ -26,7 +36,7 @@ def load_openmmlab(
     be left over: the checkpoint's auxiliary head, where the network was built without.
 
     Args:
-        network: one of the paper's eight, or another on a ResNet of OpenMMLab's kind.
+        network: one of the paper's, or another on a ResNet of OpenMMLab's kind.
         checkpoint: a file (.pth or .safetensors; read as tensors, no program in it is run) or a
             state dict, also under the key ``state_dict``.
         prefix: what stands before the network's keys, e.g. ``student.``, where a checkpoint holds
@@ -48,25 +58,26 @@ def load_openmmlab(
         where, content = str(checkpoint), read_tensors(checkpoint)
     else:
         content = dict(checkpoint.get("state_dict", checkpoint))
-    start = _find_prefix(content, where) if prefix is None else prefix
+    start = _find_prefix(content, where, classifier(network)) if prefix is None else prefix
     found = {key[len(start) :]: value for key, value in content.items() if key.startswith(start)}
-    if network.auxiliary_head is None:
+    auxiliary = isinstance(network, SegNetwork) and network.auxiliary_head is not None
+    if not auxiliary:
         found = {k: v for k, v in found.items() if not k.startswith("auxiliary_head.")}
     names = openmmlab_keys(network)
     wanted = {names[key]: value for key, value in network.state_dict().items()}
     if problem := key_mismatch(wanted, found):
         hint = "build the network that it was saved from, with the same num_classes"
-        if not any(key.startswith("auxiliary_head.") for key in found):
+        if auxiliary and not any(key.startswith("auxiliary_head.") for key in found):
             hint += "; it has no auxiliary head, so auxiliary=False"
         raise UserError(f"{where}: a checkpoint of another network: {problem}; {hint}")
     network.load_state_dict({key: found[name] for key, name in names.items()})
 
 
-def to_openmmlab(network: SegNetwork) -> dict[str, Tensor]:
+def to_openmmlab(network: SegNetwork | SOLOv2) -> dict[str, Tensor]:
     """The network's tensors under OpenMMLab's names: a copy, on the CPU.
 
     ``torch.save({"state_dict": to_openmmlab(network)}, path)`` writes a checkpoint that
-    MMSegmentation loads into the network of the same architecture.
+    MMSegmentation, or MMDetection, loads into the network of the same architecture.
 
     Example:
         >>> from bpkd.networks import pspnet_r18
@@ -78,7 +89,7 @@ def to_openmmlab(network: SegNetwork) -> dict[str, Tensor]:
     return {names[k]: v.detach().cpu().clone() for k, v in network.state_dict().items()}
 
 
-def openmmlab_keys(network: SegNetwork) -> dict[str, str]:
+def openmmlab_keys(network: SegNetwork | SOLOv2) -> dict[str, str]:
     """Each key of the network's state dict -> OpenMMLab's key of the same tensor."""
     keys = list(network.state_dict())
     # timm's networks stand one level deeper here than OpenMMLab's; HRNet is our own.
@@ -94,13 +105,18 @@ def openmmlab_keys(network: SegNetwork) -> dict[str, str]:
     return names
 
 
-def _find_prefix(content: Mapping[str, Any], where: str) -> str:
+def classifier(network: SegNetwork | SOLOv2) -> str:
+    """The key of its last layer that a checkpoint of OpenMMLab's has."""
+    return next(key for kind, key in CLASSIFIERS.items() if isinstance(network, kind))
+
+
+def _find_prefix(content: Mapping[str, Any], where: str, key: str) -> str:
     """What stands before a segmentation network's own keys, e.g. ``module.``."""
-    prefixes = [key.removesuffix(_CLASSIFIER) for key in content if key.endswith(_CLASSIFIER)]
+    prefixes = [each.removesuffix(key) for each in content if each.endswith(key)]
     if not prefixes:
         example = ", ".join(list(content)[:3])
         raise UserError(
-            f"{where}: holds no segmentation network of OpenMMLab's: no {_CLASSIFIER} among its "
+            f"{where}: holds no segmentation network of OpenMMLab's: no {key} among its "
             f"{len(content)} keys (e.g. {example})"
         )
     students = [prefix for prefix in prefixes if "teacher" not in prefix]

@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bpkd.networks.base import SegNetwork, resize
 from bpkd.networks.foreign.wrapper import read
+from bpkd.networks.solov2 import SOLOv2
+from bpkd.networks.solov2.network import padded
 
 CONVENTION = (
     "Parameters are the whole network's, its auxiliary head included. Multiply-adds are those of "
@@ -24,10 +26,19 @@ CONVENTION = (
     "average pooling to a fixed size, 4 an output element of a bilinear resize (of HRNet's that "
     "change nothing, too); nothing else."
 )
-_PARTS = {
-    "backbone": "backbone",
-    "decode head": "decode_head",
-    "auxiliary head": "auxiliary_head",
+INSTANCES = (
+    "SOLOv2 in the same way, a group normalisation like a batch normalisation and a deformable "
+    "convolution like a plain one with the convolution of its offsets; the masks, matrix NMS and "
+    "their resize depend on what an image shows and are not counted."
+)
+# The parts of each kind of network, and their attributes.
+_PARTS: dict[type[nn.Module], dict[str, str]] = {
+    SegNetwork: {
+        "backbone": "backbone",
+        "decode head": "decode_head",
+        "auxiliary head": "auxiliary_head",
+    },
+    SOLOv2: {"backbone": "backbone", "neck": "neck", "mask head": "mask_head"},
 }
 aten = torch.ops.aten
 
@@ -35,7 +46,7 @@ aten = torch.ops.aten
 def parameters(network: nn.Module) -> dict[str, int]:
     """Parameters of each part, and ``total``.
 
-    A network that is no :class:`SegNetwork` has one part, ``network``.
+    A network of another library has one part, ``network``.
 
     Example:
         >>> from bpkd.networks import hrnet_w18s
@@ -44,18 +55,22 @@ def parameters(network: nn.Module) -> dict[str, int]:
         >>> parameters(network)  # the head: 270 x 270, 2 x 270; 150 x 270, 150
         {'backbone': 3860720, 'decode head': 114090, 'auxiliary head': 0, 'total': 3974810}
     """
-    rows = dict.fromkeys(_PARTS, 0) if isinstance(network, SegNetwork) else {}
+    rows = dict.fromkeys(_attributes(network), 0)
     for part, module in parts(network).items():
         rows[part] = sum(value.numel() for value in module.parameters())
     return rows | {"total": sum(rows.values())}
 
 
 def parts(network: nn.Module) -> dict[str, nn.Module]:
-    """The parts by name: of a :class:`SegNetwork` those it has, else ``network`` alone."""
-    if not isinstance(network, SegNetwork):
+    """The parts by name: of a network of ours those it has, else ``network`` alone."""
+    if not (attributes := _attributes(network)):
         return {"network": network}
-    modules = {part: getattr(network, name) for part, name in _PARTS.items()}
+    modules = {part: getattr(network, name) for part, name in attributes.items()}
     return {part: module for part, module in modules.items() if module is not None}
+
+
+def _attributes(network: nn.Module) -> dict[str, str]:
+    return next((parts for kind, parts in _PARTS.items() if isinstance(network, kind)), {})
 
 
 def multiply_adds(network: nn.Module, size: Sequence[int] = (512, 512)) -> dict[str, int]:
@@ -68,8 +83,8 @@ def multiply_adds(network: nn.Module, size: Sequence[int] = (512, 512)) -> dict[
         size: (H, W).
 
     Returns:
-        The parts (``network`` alone where it is no :class:`SegNetwork`), ``resize`` and
-        ``total``, which leaves the auxiliary head out.
+        The parts (``network`` alone where it is no network of ours), ``resize`` where there are
+        logits, and ``total``, which leaves the auxiliary head out.
 
     Example:
         >>> from bpkd.networks import pspnet_r18
@@ -78,15 +93,16 @@ def multiply_adds(network: nn.Module, size: Sequence[int] = (512, 512)) -> dict[
         >>> multiply_adds(network)["resize"] == 4 * 150 * 512 * 512
         True
     """
-    counts = dict.fromkeys(_PARTS, 0) if isinstance(network, SegNetwork) else {}
-    logits = torch.empty(0)
+    counts = dict.fromkeys(_attributes(network), 0)
+    logits = None
     for part, count, output in _shapes(network, size):
         counts[part] = count
         if part in ("decode head", "network"):
             logits = output
-    with _Counter() as counter:
-        resize(logits, size)
-    counts["resize"] = counter.count
+    if logits is not None:
+        with _Counter() as counter:
+            resize(logits, size)
+        counts["resize"] = counter.count
     total = sum(count for part, count in counts.items() if part != "auxiliary head")
     return counts | {"total": total}
 
@@ -102,7 +118,8 @@ def strides(network: nn.Module, size: Sequence[int] = (512, 512)) -> dict[str, f
         size: (H, W).
 
     Returns:
-        The backbone's last map, each head's logits, and ``total``, the network's logits.
+        The backbone's last map, each head's logits, and ``total``, the network's logits; of
+        SOLOv2 the neck's first level and, as the mask head's and in total, the mask features.
 
     Example:
         >>> from bpkd.networks import hrnet_w18s
@@ -114,7 +131,8 @@ def strides(network: nn.Module, size: Sequence[int] = (512, 512)) -> dict[str, f
     rows = {
         part: sqrt(prod(size) / prod(maps.shape[-2:])) for part, _, maps in _shapes(network, size)
     }
-    return rows | {"total": rows["decode head" if "decode head" in rows else "network"]}
+    last = next(part for part in ("decode head", "mask head", "network") if part in rows)
+    return rows | {"total": rows[last]}
 
 
 def logits_of(network: nn.Module, output: Any) -> Tensor:
@@ -132,6 +150,14 @@ def _shapes(network: nn.Module, size: Sequence[int]) -> Iterator[tuple[str, int,
 
     images = torch.empty(1, 3, *size, device="meta")
     with evaluating(network), torch.no_grad():
+        if isinstance(network, SOLOv2):
+            count, maps = run(network.backbone, padded(images))
+            yield "backbone", count, maps[-1]
+            count, levels = run(network.neck, maps)
+            yield "neck", count, levels[0]
+            count, output = run(network.mask_head, levels)
+            yield "mask head", count, output[-1]
+            return
         if not isinstance(network, SegNetwork):
             count, output = run(network, images)
             yield "network", count, logits_of(network, output)
@@ -170,6 +196,10 @@ def _convolution(args: tuple[Any, ...], output: Tensor) -> int:
     return int((maps if transposed else output).numel() * prod(weight.shape[1:]))
 
 
+def _deformed(args: tuple[Any, ...], output: Tensor) -> int:
+    return int(output.numel() * prod(args[1].shape[1:]))
+
+
 def _mean(args: tuple[Any, ...], output: Tensor) -> int:
     """Average pooling to 1 x 1 arrives as a mean over both sides; other means do not count."""
     dims = sorted(dim % args[0].ndim for dim in args[1] or ())
@@ -182,7 +212,9 @@ _RULES: dict[Any, Callable[[tuple[Any, ...], Any], int]] = {
     aten.bmm: lambda args, output: output.numel() * args[0].shape[-1],
     aten.addmm: lambda args, output: output.numel() * args[1].shape[-1],
     aten.baddbmm: lambda args, output: output.numel() * args[1].shape[-1],
+    torch.ops.torchvision.deform_conv2d: _deformed,
     aten.native_batch_norm: lambda args, output: 2 * args[0].numel(),
+    aten.native_group_norm: lambda args, output: 2 * args[0].numel(),
     aten._adaptive_avg_pool2d: lambda args, output: args[0].numel(),
     aten.mean: _mean,
     aten.upsample_bilinear2d: lambda args, output: 4 * output.numel(),

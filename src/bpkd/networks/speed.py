@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.networks.base import SegNetwork, resize
+from bpkd.networks.base import InstanceOutput, SegNetwork, resize
 from bpkd.networks.cost import evaluating, logits_of, parts
 from bpkd.networks.memory import Watch, peak_bytes
 
@@ -83,12 +83,20 @@ def find_device(name: str | None = None) -> str:
 
 
 def _forward(network: nn.Module, images: Tensor, watch: Watch) -> None:
-    """One pass with every head, and the resize to the image's size."""
+    """One pass with every head, and the resize of logits to the image's size."""
     with _watched(network, watch):
-        logits = logits_of(network, network(images))
+        logits = _logits(network, images)
+    if logits is None:
+        return
     watch.begin("resize")
     resize(logits, images.shape[-2:])
     watch.end("resize")
+
+
+def _logits(network: nn.Module, images: Tensor) -> Tensor | None:
+    """The logits alone, nothing else kept alive; none of a network that finds objects."""
+    output = network(images)
+    return None if isinstance(output, InstanceOutput) else logits_of(network, output)
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from bpkd.networks.base import SegNetwork
-from bpkd.networks.checkpoints import load_openmmlab
+from bpkd.networks.checkpoints import classifier, load_openmmlab
 from bpkd.networks.foreign.wrapper import ForeignNetwork
+from bpkd.networks.solov2 import SOLOv2
 from bpkd.support.tensors import load_into, read_tensors
 
 _OURS = "network."
@@ -30,9 +31,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         UserError: the file cannot be read, or holds another network.
     """
     tensors = read_tensors(path)
-    if isinstance(network, SegNetwork) and any(
-        key.endswith("decode_head.conv_seg.weight") for key in tensors
-    ):
+    if isinstance(network, SegNetwork | SOLOv2) and _is_openmmlab(network, tensors):
         load_openmmlab(network, path)
     elif isinstance(network, ForeignNetwork) and not all(k.startswith(_OURS) for k in tensors):
         prefix = _prefix(network.network.state_dict(), tensors)
@@ -40,6 +39,13 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         load_into(network.network, own, path)
     else:
         load_into(network, tensors, path)
+
+
+def _is_openmmlab(network: SegNetwork | SOLOv2, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the names are OpenMMLab's; only a backbone of timm's has another name in SOLOv2."""
+    last = classifier(network)
+    ours = any(key.startswith("backbone.model.") for key in tensors)
+    return not ours and any(key.endswith(last) for key in tensors)
 
 
 def _prefix(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:

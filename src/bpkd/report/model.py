@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bpkd.errors import UserError
-from bpkd.networks.cost import CONVENTION, multiply_adds, parameters, strides
+from bpkd.networks.cost import CONVENTION, INSTANCES, multiply_adds, parameters, strides
 from bpkd.networks.speed import ENOUGH, LEAST, MOST, speed
 from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
@@ -26,10 +26,13 @@ FIGURES = {
     "milliseconds": "milliseconds",
     "bytes": "peak memory",
 }
-PARTS = ("network", "backbone", "decode head", "auxiliary head", "resize")
+PARTS = ("network", "backbone", "neck", "decode head", "mask head", "auxiliary head", "resize")
 STRIDE = (
     "Output stride: the side of a pixel of the logits in pixels of the image; the backbone's is "
     "that of its last map."
+)
+INSTANCE_STRIDE = (
+    "Of SOLOv2 it is that of the mask features; the neck's is that of its first level."
 )
 
 
@@ -140,7 +143,11 @@ def notes(
     summaries: Sequence[Summary], size: tuple[int, int], device: str | None = None
 ) -> list[str]:
     """What the figures mean: a paragraph each."""
-    lines = [f"One image of {size[0]} x {size[1]}. {CONVENTION}", STRIDE]
+    instances = any("mask head" in each.figures["parameters"] for each in summaries)
+    convention, stride = CONVENTION, STRIDE
+    if instances:
+        convention, stride = f"{CONVENTION} {INSTANCES}", f"{STRIDE} {INSTANCE_STRIDE}"
+    lines = [f"One image of {size[0]} x {size[1]}. {convention}", stride]
     if device is not None:
         lines.append(_measured(torch.device(device)))
     return lines + [summary.problem for summary in summaries if summary.problem]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -25,6 +26,7 @@ from bpkd.support.messages import suggestion
 
 #: What libraries call the argument that loads, or downloads, trained weights.
 WEIGHTS = ("weights", "encoder_weights", "weights_backbone")
+_NO_NETWORKS = ("InstanceOutput", "SegNetwork", "SegOutput")
 CLASSES = 19  # of Cityscapes, where nothing else says how many
 
 
@@ -52,7 +54,7 @@ def named(words: Sequence[str], classes: int | None = None) -> list[Named]:
             ``num_classes``; ``KEY=VALUE`` is an argument of what it follows, for a recipe an
             override.
         classes: of the networks that are no runs; None: a recipe's are its data set's, of others
-            19.
+            the network's own default, or 19.
 
     Raises:
         UserError: no such thing, or it has no such argument.
@@ -74,15 +76,15 @@ def named(words: Sequence[str], classes: int | None = None) -> list[Named]:
 
 
 def _find(name: str, changes: list[str], classes: int | None) -> list[Named]:
-    own = [each for each in networks.__all__ if not each.startswith("Seg")]
+    own = [each for each in networks.__all__ if each not in _NO_NETWORKS]
     if (Path(name) / "recipe.yaml").is_file():
         return [_run(name, name, changes)]
     if name in own:
-        return [_component(name, f"bpkd.networks.{name}", changes, classes or CLASSES)]
+        return [_component(name, f"bpkd.networks.{name}", changes, classes)]
     if Path(name).suffix in (".yaml", ".yml") or name in shipped_recipes():
         return _recipe(name, changes, classes)
     if re.fullmatch(r"\w+(\.\w+)+", name):
-        return [_component(name.rpartition(".")[2], name, changes, classes or CLASSES)]
+        return [_component(name.rpartition(".")[2], name, changes, classes)]
     runs = [str(file.parent) for file in Path(name).parent.glob("*/recipe.yaml")]
     near = suggestion(name, [*own, *runs, *shipped_recipes()])
     raise UserError(f"{name}: no network, run or recipe, and no dotted path; {near}")
@@ -95,14 +97,30 @@ def _run(title: str, folder: str, changes: list[str]) -> Named:
     return Named(title, len(read_classes(Path(folder))[0]), partial(load, folder))
 
 
-def _component(name: str, path: str, changes: list[str], classes: int) -> Named:
+def _component(name: str, path: str, changes: list[str], classes: int | None) -> Named:
     content = DictConfig({"use": path})
     for each in changes:
         change(content, each)
     network = Network.model_validate(OmegaConf.to_container(content))
-    resolve(path)  # for a message of its own
+    callable_ = resolve(path)  # for a message of its own
     network.check(path, given=["num_classes"])
+    if classes is None:
+        classes = _own_classes(callable_) or CLASSES
     return Named(" ".join([name, *changes]), classes, partial(_build, name, network, classes))
+
+
+def _own_classes(network: Callable[..., object]) -> int | None:
+    """How many classes it has where nobody says: SOLOv2 has COCO's.
+
+    Example:
+        >>> _own_classes(networks.SOLOv2), _own_classes(networks.PSPNet)
+        (80, None)
+    """
+    try:
+        default = signature(network).parameters["num_classes"].default
+    except (KeyError, ValueError):  # it takes no such argument, or has no signature
+        return None
+    return default if isinstance(default, int) else None
 
 
 def _recipe(name: str, changes: list[str], classes: int | None) -> list[Named]:

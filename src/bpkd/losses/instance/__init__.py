@@ -1,0 +1,1 @@
+"""What a student that finds objects can learn by: one file a method."""
