@@ -21,11 +21,11 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 import bpkd
 from bpkd.datasets.checking.first_look import Looked
 from bpkd.errors import UserError
-from bpkd.support.files import replacing
 from bpkd.recipe.loading import dump, load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.runs.classes import write_classes
 from bpkd.runs.data import write_data
+from bpkd.support.files import replacing
 from bpkd.support.tensors import read_checkpoint
 
 

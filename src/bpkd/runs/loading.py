@@ -7,12 +7,12 @@ from pathlib import Path
 import yaml
 from torch import nn
 
-from bpkd.networks.building import build_network
 from bpkd.errors import UserError
-from bpkd.support.files import replacing
+from bpkd.networks.building import build_network
 from bpkd.recipe.loading import load_recipe
-from bpkd.runs.classes import read_classes
 from bpkd.recipe.sections import Network
+from bpkd.runs.classes import read_classes
+from bpkd.support.files import replacing
 from bpkd.support.tensors import load_into, load_tensors, read_tensors
 
 
