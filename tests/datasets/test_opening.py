@@ -137,7 +137,7 @@ def test_the_recipes_of_the_page_on_data_open(tmp_path: Path) -> None:
         (tmp_path / f"{number}.yaml").write_text(block)
         found.append(opened(str(tmp_path / f"{number}.yaml")).splits)
     assert ["train", "validation"] in found and ["train_aug", "val"] in found
-    assert ["train+train_extra", "val"] in found and len(found) == 5
+    assert ["train+train_extra", "val"] in found and len(found) == 9
 
 
 @pytest.mark.parametrize(

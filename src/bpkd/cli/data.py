@@ -23,8 +23,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="RECIPE|FOLDER",
-        help="A recipe's file or name; or a folder of images/SPLIT, labels/SPLIT and classes.csv; "
-        "or a Parquet file.",
+        help="A recipe's file or name; or a folder of images/SPLIT, labels/SPLIT and classes.csv, "
+        "or of images and instances, or in COCO's layout; or a Parquet file.",
     ),
 ]
 Workers = Annotated[
@@ -59,9 +59,14 @@ def check(
         bpkd data check camvid/bpkd data.root=data/camvid
         bpkd data check photos 'data.classes=[road,car]'
         bpkd data check owner/name data.use=bpkd.datasets.hub.Hub
+        bpkd data check data/coco
+
+    Of instances: how many of each class and size (small below 32x32 pixels, large from 96x96),
+    crowds, images without any; warnings of boxes that leave the image or are not those of their
+    masks, and of empty masks; and as broken each annotation of an unknown category or image, or
+    listed twice, each polygon of fewer than 3 points, run lengths of another size.
     """
     from bpkd.datasets.checking.opening import opened
-    from bpkd.datasets.checking.tables import classes_table, splits_table
     from bpkd.datasets.checking.whole import check_all
     from bpkd.support.files import check_writable, replacing
 
@@ -75,8 +80,8 @@ def check(
     )
     page = console()
     with page.capture() as captured:
-        page.print(classes_table(checked.summaries))
-        page.print(splits_table(checked.summaries))
+        for table in checked.tables():
+            page.print(table)
     put(captured.get() + "\n".join(checked.lines(every)))
     if out is not None:
         content = {"source": source} | checked.as_json()
@@ -102,15 +107,15 @@ def show(
 ) -> None:
     """Draw a contact sheet: images, their labels in colour, edges in white.
 
-    Ignored pixels are black, and below stands a legend of the classes. With --augmented the
-    images are cut and coloured as the recipe's `augment` says. What cannot be read is left out.
+    Ignored pixels are black, and below stands a legend of the classes. Instances are in their
+    classes' colours, the smaller on the larger, and crowds black. With --augmented the images
+    are cut and coloured as the recipe's `augment` says. What cannot be read is left out.
 
         bpkd data show camvid/bpkd data.root=data/camvid --out sheet.png
         bpkd data show photos 'data.classes=[road,car]' 'augment.crop=[256,256]' --augmented
     """
     from bpkd.datasets.checking.opening import opened
     from bpkd.datasets.checking.splits import open_split
-    from bpkd.datasets.transforms import training_transform
     from bpkd.report.sheet import check_sheet, contact_sheet, some_indices
     from bpkd.support.seeds import seeded
 
@@ -120,10 +125,7 @@ def show(
     data, problems = opening.data, [problem.message for problem in opening.problems]
     if not len(data):
         raise UserError(f"the split {split!r} has no whole pair: {problems[0]}")
-    transform = None
-    if augmented:
-        arguments = found.augment.model_dump()
-        transform = training_transform(ignore_index=data.ignore_index, **arguments)
+    transform = found.transform(data) if augmented else None
     indices = some_indices(count, of=len(data), seed=seed)
     title = f"{source}, {split}" + (", as training sees it" if augmented else "")
     with seeded(seed):
@@ -141,7 +143,7 @@ def show(
 def prepare(
     dataset: Annotated[
         str,
-        typer.Argument(help="cityscapes, ade20k, pascal-context, voc or coco-stuff."),
+        typer.Argument(help="cityscapes, ade20k, pascal-context, voc, coco-stuff or coco."),
     ],
     source: Annotated[Path, typer.Argument(help="Where the archives were unpacked.")],
     out: Annotated[

@@ -106,7 +106,7 @@ class Folder(Labelled):
             self.image_ending,
         )  # fmt: skip
         self.pairs = layout.pairs(split)
-        self._names = _names([image for image, _ in self.pairs])
+        self._names = unique_names([image for image, _ in self.pairs])
         reading = Reading(value_range, upright, max_pixels)
         self._read_as(reading, len(self.pairs))
 
@@ -146,7 +146,7 @@ def any_file(folder: Path, split: str, pattern: str) -> bool:
     return any(any((folder / part).glob(pattern)) for part in split.split("+"))
 
 
-def _names(files: Sequence[Path]) -> list[str]:
+def unique_names(files: Sequence[Path]) -> list[str]:
     """Stems; where two are alike, with the folders that tell them apart."""
     stems = [file.stem for file in files]
     if len(set(stems)) == len(stems):

@@ -20,7 +20,7 @@ from bpkd.datasets.photometric import photometric_distortion, uniform
 from bpkd.errors import UserError
 
 # The ImageNet mean: a network that normalises by it sees zeros in the padding.
-_PADDING = [0.485, 0.456, 0.406]
+PADDING = [0.485, 0.456, 0.406]
 _REDRAWS = 10
 
 
@@ -143,7 +143,7 @@ class TrainingTransform:
         if self.base_size is not None:
             factor *= base_factor(labels.shape, self.base_size)
         (height, new_height), (width, new_width) = (
-            _extent(length, crop, factor)
+            extent(length, crop, factor)
             for length, crop in zip(labels.shape, self.crop, strict=True)
         )
         # The window is cut out of the original and only then resized: that spares resizing what
@@ -160,14 +160,14 @@ class TrainingTransform:
         if self.photometric:
             image = photometric_distortion(image)
         missing = [0, 0, self.crop[1] - new_width, self.crop[0] - new_height]
-        image = F.pad(image, missing, fill=_PADDING)
+        image = F.pad(image, missing, fill=PADDING)
         return image, F.pad(labels, missing, fill=self.ignore_index)[0]
 
     def _window(self, labels: Tensor, height: int, width: int) -> tuple[int, int]:
         """Top left corner of a random window, in which no class prevails if that can be had."""
         for redraw in range(_REDRAWS + 1):
-            top = _below(labels.shape[0] - height + 1)
-            left = _below(labels.shape[1] - width + 1)
+            top = below(labels.shape[0] - height + 1)
+            left = below(labels.shape[1] - width + 1)
             if self.cat_max_ratio == 1 or redraw == _REDRAWS:
                 break  # the last one is taken unseen
             if self._is_mixed(labels[top : top + height, left : left + width]):
@@ -181,7 +181,7 @@ class TrainingTransform:
         return bool(counts.count_nonzero() > 1 and counts.max() < self.cat_max_ratio * counts.sum())
 
 
-def _extent(length: int, crop: int, factor: float) -> tuple[int, int]:
+def extent(length: int, crop: int, factor: float) -> tuple[int, int]:
     """Length of the window along one side, in original pixels, and what it is resized to."""
     window = max(1, round(crop / factor))
     if window < length:
@@ -189,5 +189,6 @@ def _extent(length: int, crop: int, factor: float) -> tuple[int, int]:
     return length, min(crop, max(1, round(length * factor)))
 
 
-def _below(bound: int) -> int:
+def below(bound: int) -> int:
+    """A whole number from 0, below the bound, by torch's global generator."""
     return int(torch.randint(bound, ()))

@@ -10,14 +10,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from bpkd.boundary import trimap_bands
 from bpkd.errors import UserError
-from bpkd.inference.overlay import Picture, overlay
 from bpkd.report.sheet_page import Panel, draw, legend, shrunk
+from bpkd.report.sheet_targets import drawn
 from bpkd.support.files import check_writable, replacing
 from bpkd.support.messages import one_line
 
-Transform: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Transform: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 def contact_sheet(
@@ -32,7 +31,8 @@ def contact_sheet(
     """Write a picture of some pairs of a data set.
 
     Beside each image stand its labels: the classes' colours laid over it, black where a pixel is
-    ignored, and in white the edge pixels, those with another label in the window round them.
+    ignored, and in white the edge pixels, those with another label in the window round them. Of
+    instances see :func:`~bpkd.report.sheet_targets.drawn`.
 
     Args:
         data: by the contract of :mod:`bpkd.datasets`.
@@ -107,30 +107,14 @@ def _panel(
     data: Any, index: int, transform: Transform | None, kernel_size: int
 ) -> tuple[Panel, Tensor]:
     """A pair as it is shown, and its pixels of each class and of none, (C + 1,)."""
-    image, labels = data[index]
+    image, target = data[index]
     if transform is not None:
-        image, labels = transform(image, labels)
-    image, labels = _bytes(image), labels.long()
-    classes = _with_edges(overlay(image, labels, data.palette), labels, kernel_size)
-    panel = (data.name(index), shrunk(image.permute(1, 2, 0).numpy()), shrunk(classes))
-    return panel, _counts(labels, len(data.classes))
+        image, target = transform(image, target)
+    image = _bytes(image)
+    picture, counts = drawn(image, target, data, kernel_size // 2)
+    return (data.name(index), shrunk(image.permute(1, 2, 0).numpy()), shrunk(picture)), counts
 
 
 def _bytes(image: Tensor) -> Tensor:
     """uint8 as it is; a float image in [0, 1] -> uint8."""
     return image if image.dtype == torch.uint8 else (image * 255).round().clamp(0, 255).byte()
-
-
-def _counts(labels: Tensor, num_classes: int) -> Tensor:
-    """Pixels of each class and, at the end, of what is no class: (C + 1,)."""
-    known = (labels >= 0) & (labels < num_classes)
-    return torch.bincount(labels.where(known, num_classes).flatten(), minlength=num_classes + 1)
-
-
-def _with_edges(picture: Picture, labels: Tensor, kernel_size: int) -> Picture:
-    """The picture (H, W, 3) with edge pixels three quarters white: on a small image, whose thin
-    things are all edge, their classes can still be told."""
-    if kernel_size > 1:
-        edges = trimap_bands(labels[None], kernel_size // 2)[0].numpy()
-        picture[edges] = picture[edges] // 4 + 191
-    return picture

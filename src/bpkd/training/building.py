@@ -45,6 +45,12 @@ def build(recipe: Recipe) -> Parts:
     """
     data = build_data(recipe, "train")
     val = build_data(recipe, "val") if recipe.data.val else None
+    if val is not None and list(val.classes) != list(data.classes):
+        # Files may say which classes there are, and each split has its own.
+        raise UserError(
+            f"data: the split {recipe.data.val!r} has other classes than {recipe.data.train!r}, "
+            f"{len(val.classes)} and {len(data.classes)}: name those that count in data.classes"
+        )
     return Parts(data, val, build_distiller(recipe, data))
 
 

@@ -106,10 +106,10 @@ class Examiner:
         height, width = labels.shape
         return Findings(
             (height, width),
-            _histogram(labels[known], len(self.data.classes)),
+            histogram(labels[known], len(self.data.classes)),
             int((~known).sum()),
             int((band & known).sum()),
-            np.stack([_histogram(channel, 256) for channel in image]) if self.colours else None,
+            np.stack([histogram(channel, 256) for channel in image]) if self.colours else None,
             int(image.max()),
         )
 
@@ -129,10 +129,17 @@ class Examiner:
         )
 
 
-def _fault(image: Tensor, labels: Tensor) -> str:
-    """How a pair breaks the contract of a data set; empty where it does not."""
+def image_fault(image: Tensor) -> str:
+    """How an image breaks the contract of a data set; empty where it does not."""
     if image.ndim != 3 or image.shape[0] != 3 or image.dtype != torch.uint8:
         return f"the image is {image.dtype} {tuple(image.shape)}: expected torch.uint8 (3, H, W)"
+    return ""
+
+
+def _fault(image: Tensor, labels: Tensor) -> str:
+    """How a pair breaks the contract of a data set; empty where it does not."""
+    if fault := image_fault(image):
+        return fault
     if labels.ndim != 2 or labels.is_floating_point() or labels.dtype == torch.bool:
         return f"the labels are {labels.dtype} {tuple(labels.shape)}: expected integers (H, W)"
     if image.shape[1:] != labels.shape:
@@ -141,6 +148,7 @@ def _fault(image: Tensor, labels: Tensor) -> str:
     return "" if labels.numel() else "the image is empty"
 
 
-def _histogram(values: Tensor, count: int) -> Counts:
+def histogram(values: Tensor, count: int) -> Counts:
+    """How often each whole number below ``count`` occurs, (count,)."""
     counts: Counts = torch.bincount(values.flatten(), minlength=count).numpy()
     return counts

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from bpkd.datasets.checking.examining import Examiner, Problem
+from bpkd.datasets.checking.instances import InstanceExaminer, InstanceSummary
 from bpkd.datasets.checking.remarks import shared
 from bpkd.datasets.checking.summary import Summary
 from bpkd.datasets.checking.suspicions import on_classes, on_pixels, on_range, one_class
@@ -40,7 +41,7 @@ class Looked:
     """
 
     remarks: list[str] = field(default_factory=list)
-    summaries: list[Summary] = field(default_factory=list)
+    summaries: list[Summary | InstanceSummary] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     value_range: tuple[float, float] | None = None
 
@@ -96,6 +97,8 @@ def look(data: Any, val: Any = None, section: Data | None = None) -> Looked:
         complete = summary.images == len(part)
         looked.summaries.append(summary)
         looked.sizes.append(len(part))
+        if isinstance(summary, InstanceSummary):
+            continue
         if part is data:
             looked.remarks += [*on_classes(data, summary, complete), *on_range(name, data)]
         looked.remarks += on_pixels(part, summary)
@@ -103,7 +106,7 @@ def look(data: Any, val: Any = None, section: Data | None = None) -> Looked:
     return looked
 
 
-def _sample(data: Any, name: str, role: str) -> Summary:
+def _sample(data: Any, name: str, role: str) -> Summary | InstanceSummary:
     """Some pairs, or all; and on, until one has a labelled pixel.
 
     Args:
@@ -114,7 +117,10 @@ def _sample(data: Any, name: str, role: str) -> Summary:
     Raises:
         UserError: one is broken, or none of all has a labelled pixel.
     """
-    summary, examine = Summary(name, list(data.classes)), Examiner(data, outlines=False)
+    summary: Any = Summary(name, list(data.classes))
+    examine: Any = Examiner(data, outlines=False)
+    if instances := getattr(data, "task", "semantic") == "instance":
+        summary, examine = InstanceSummary(name, list(data.classes)), InstanceExaminer(data)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0)).tolist()
     begin = time.monotonic()
     with torch.random.fork_rng(devices=[]):  # a data set may draw numbers of its own
@@ -127,12 +133,18 @@ def _sample(data: Any, name: str, role: str) -> Summary:
                 raise _broken(summary.problems[0], name)
     if not summary.labelled:
         use = "learnt from" if role == "train" else "measured on"
+        if instances:
+            raise UserError(
+                f"data: {name}: no instance in {len(data):,} images, so nothing can be {use} it: "
+                "see data.classes"
+            )
         raise UserError(
             f"data: {name}: no pixel of {len(data):,} label maps has a class, all are ignore_index "
             f"{data.ignore_index}, so nothing can be {use} it: see data.ignore and data.label_map"
             + ("" if role == "train" else ", or take another split; data.val=null takes none")
         )
-    return summary
+    found: Summary | InstanceSummary = summary
+    return found
 
 
 def _broken(problem: Problem, name: str) -> UserError:

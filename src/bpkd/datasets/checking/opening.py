@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
 
+from bpkd.datasets.checking.instance_layouts import INSTANCES, instance_layout
+from bpkd.datasets.instance_transforms import instance_transform
+from bpkd.datasets.transforms import training_transform
 from bpkd.errors import UserError
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import change, find, first_line, read
@@ -54,14 +58,28 @@ class Opened:
         """
         return self.data.built("data", split=split)
 
+    def transform(self, data: Any) -> Callable[[Tensor, Any], tuple[Tensor, Any]]:
+        """What training does to an image of a data set and its target.
+
+        Raises:
+            UserError: ``augment`` makes no sense.
+        """
+        arguments = self.augment.model_dump()
+        if getattr(data, "task", "semantic") != "instance":
+            return training_transform(ignore_index=data.ignore_index, **arguments)
+        base = arguments.pop("base_size")
+        del arguments["cat_max_ratio"]  # of label maps
+        return instance_transform(None if base is None else [base], **arguments)
+
 
 def opened(source: str, overrides: Sequence[str] = ()) -> Opened:
     """The data of a recipe, of a folder or file, or of the Hugging Face hub.
 
     Args:
         source: a recipe's file or name, which need hold no more than ``data``; or a folder of
-            ``images/SPLIT`` and ``labels/SPLIT``, see :class:`~bpkd.datasets.folder.Folder`; or
-            what :class:`~bpkd.datasets.hub.Hub` reads: a Parquet file, a folder that
+            ``images/SPLIT`` and ``labels/SPLIT``, see :class:`~bpkd.datasets.folder.Folder`, or of
+            instances, see :func:`~bpkd.datasets.checking.instance_layouts.instance_layout`; or what
+            :class:`~bpkd.datasets.hub.Hub` reads: a Parquet file, a folder that
             ``save_to_disk`` wrote, or, with ``data.use`` naming that class, "owner/name".
         overrides: ``key=value`` as in a recipe, such as ``data.classes=[road,car]``; with
             ``data.use=...`` a folder may be in the layout of another data set.
@@ -73,12 +91,13 @@ def opened(source: str, overrides: Sequence[str] = ()) -> Opened:
     ['train', 'val', 'test']
     """
     recipe = _recipe(source, overrides)
-    content = _described(source) if recipe is None else read(recipe)
+    content = _described(source, overrides) if recipe is None else read(recipe)
     for override in overrides:
         change(content, override)
     sections = _sections(content, recipe, source)
     data = sections.data
-    if data.use == FOLDER and recipe is None and not {"images", "labels"} & data.arguments.keys():
+    told = {"images", "labels", "instances", "shares"} & data.arguments.keys()
+    if data.use in (FOLDER, INSTANCES) and recipe is None and not told:
         return Opened(data, sections.augment, _splits_of(Path(source).expanduser(), data))
     return Opened(data, sections.augment, _own_names(data))
 
@@ -100,9 +119,12 @@ def _recipe(source: str, overrides: Sequence[str]) -> Path | None:
         raise UserError(f"{source} is no folder; {error}") from None
 
 
-def _described(source: str) -> DictConfig:
+def _described(source: str, overrides: Sequence[str]) -> DictConfig:
     """What a recipe would say of a folder or file."""
     place = Path(source).expanduser()
+    named = any(override.startswith("data.use=") for override in overrides)
+    if not named and (layout := instance_layout(place)):
+        return OmegaConf.create({"data": {"root": source, **layout}})
     if (place / "dataset_dict.json").is_file():
         return OmegaConf.create({"data": {"use": HUB, "root": source}})
     if place.is_file() or (place / "state.json").is_file():  # one split alone

@@ -43,7 +43,9 @@ def open_splits(found: Opened) -> tuple[list[Split], dict[str, str]]:
     failures: dict[str, UserError] = {}
     for name in found.splits:
         try:
-            splits.append(open_split(found, name))
+            split = open_split(found, name)
+            _check_classes(split, splits)
+            splits.append(split)
         except UserError as error:
             failures[name] = error
     if not splits:
@@ -52,6 +54,16 @@ def open_splits(found: Opened) -> tuple[list[Split], dict[str, str]]:
         name: str(error).removeprefix("data: ") + _advice(found, name)
         for name, error in failures.items()
     }
+
+
+def _check_classes(split: Split, others: list[Split]) -> None:
+    """Files may say which classes there are, and each split has its own."""
+    if others and list(split.data.classes) != list(others[0].data.classes):
+        counts = f"{len(split.data.classes)} and not {len(others[0].data.classes)}"
+        raise UserError(
+            f"it has other classes than {others[0].name}, {counts}: name those that count in "
+            "data.classes"
+        )
 
 
 def open_split(found: Opened, name: str) -> Split:

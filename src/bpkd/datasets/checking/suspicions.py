@@ -20,8 +20,8 @@ _SOME = 0.05
 
 
 def one_class(data: Any) -> str | None:
-    """What is to be said of a data set of a single class."""
-    if len(data.classes) != 1:
+    """What is to be said of a data set of a single class, unless its instances are counted."""
+    if len(data.classes) != 1 or getattr(data, "task", "semantic") == "instance":
         return None
     name = data.classes[0]
     return (

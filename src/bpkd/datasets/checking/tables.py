@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bpkd.datasets.checking.summary import Summary, share
+from bpkd.datasets.checking.walked import Walked
 from bpkd.support.columns import Columns
 
 
@@ -15,15 +16,7 @@ def splits_table(summaries: Sequence[Summary]) -> Columns:
 
 
 def _split_rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, list[str]]]:
-    yield "images", [f"{s.images:,}" for s in summaries]
-    yield "broken pairs", [f"{len(s.problems):,}" for s in summaries]
-    for name in ("min", "median", "max"):
-        sizes = [s.extent().get(name) for s in summaries]
-        yield (
-            f"size, {name}" + (" (width x height)" if name == "min" else ""),
-            [f"{size[1]}x{size[0]}" if size else "-" for size in sizes],
-        )
-    yield "different sizes", [f"{len(s.sizes):,}" for s in summaries]
+    yield from extent_rows(summaries)
     yield (
         "boundary pixels, % of labelled",
         [f"{100 * share(s.boundary, s.labelled):.1f}" for s in summaries],
@@ -32,10 +25,7 @@ def _split_rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, list[str]]]
         "ignored pixels, % of all",
         [f"{100 * share(s.ignored, s.ignored + s.labelled):.1f}" for s in summaries],
     )
-    if all(s.colours is not None for s in summaries):
-        for index, colour in enumerate(("red", "green", "blue")):
-            pairs = [s.mean_and_deviation()[index] for s in summaries]
-            yield f"{colour}, mean ± deviation", [f"{m:.1f} ± {d:.1f}" for m, d in pairs]
+    yield from colour_rows(summaries)
 
 
 def classes_table(summaries: Sequence[Summary]) -> Columns:
@@ -61,3 +51,24 @@ def _percent(part: float) -> str:
     if part == 0:
         return "-"
     return f"{100 * part:.2f}" if part >= 5e-5 else "<0.01"
+
+
+def extent_rows(summaries: Sequence[Walked]) -> Iterator[tuple[str, list[str]]]:
+    """How many images there are, and of what sizes."""
+    yield "images", [f"{s.images:,}" for s in summaries]
+    yield "broken pairs", [f"{len(s.problems):,}" for s in summaries]
+    for name in ("min", "median", "max"):
+        sizes = [s.extent().get(name) for s in summaries]
+        yield (
+            f"size, {name}" + (" (width x height)" if name == "min" else ""),
+            [f"{size[1]}x{size[0]}" if size else "-" for size in sizes],
+        )
+    yield "different sizes", [f"{len(s.sizes):,}" for s in summaries]
+
+
+def colour_rows(summaries: Sequence[Walked]) -> Iterator[tuple[str, list[str]]]:
+    """Mean and deviation of the images, where they were asked for."""
+    if all(s.colours is not None for s in summaries):
+        for index, colour in enumerate(("red", "green", "blue")):
+            pairs = [s.mean_and_deviation()[index] for s in summaries]
+            yield f"{colour}, mean ± deviation", [f"{m:.1f} ± {d:.1f}" for m, d in pairs]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bpkd.datasets.checking.groups import lines
+from bpkd.datasets.checking.instance_tables import instance_classes_table, instance_splits_table
+from bpkd.datasets.checking.instances import InstanceSummary
 from bpkd.datasets.checking.opening import Opened
 from bpkd.datasets.checking.remarks import remarks
 from bpkd.datasets.checking.splits import open_splits
 from bpkd.datasets.checking.summary import Summary, check
+from bpkd.datasets.checking.tables import classes_table, splits_table
 from bpkd.datasets.parallel import Progress
+from bpkd.support.columns import Columns
 
 
 @dataclass
@@ -25,7 +29,7 @@ class Checked:
         data: the data sets of the splits that could be opened.
     """
 
-    summaries: list[Summary]
+    summaries: Sequence[Summary | InstanceSummary]
     failures: dict[str, str]
     warnings: list[str]
     data: dict[str, Any] = field(default_factory=dict)
@@ -53,9 +57,21 @@ class Checked:
             data = self.data.get(summary.split)
             yield from lines(summary.split, summary.problems, data, every)
         broken = sum(len(summary.problems) for summary in self.summaries)
-        pairs = broken + sum(summary.images for summary in self.summaries)
+        images = sum(summary.images for summary in self.summaries)
+        counted = f"{broken:,} broken of {broken + images:,} pairs"
+        if any(isinstance(summary, InstanceSummary) for summary in self.summaries):
+            # An image may have several broken annotations, and be in good order but for them.
+            counted = f"{broken:,} broken annotations or files, {images:,} images read"
         absent = f"; splits that cannot be opened: {', '.join(self.failures)}"
-        yield f"{broken:,} broken of {pairs:,} pairs" + (absent if self.failures else "")
+        yield counted + (absent if self.failures else "")
+
+    def tables(self) -> tuple[Columns, Columns]:
+        """What is in the classes, and in the splits."""
+        instances = [each for each in self.summaries if isinstance(each, InstanceSummary)]
+        if instances:
+            return instance_classes_table(instances), instance_splits_table(instances)
+        labels = [each for each in self.summaries if isinstance(each, Summary)]
+        return classes_table(labels), splits_table(labels)
 
     def as_json(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""

@@ -11,7 +11,7 @@ from bpkd.errors import UserError
 from bpkd.support.messages import suggestion
 
 #: The data sets, each with a module of its name here.
-NAMES = ("cityscapes", "ade20k", "pascal-context", "voc", "coco-stuff")
+NAMES = ("cityscapes", "ade20k", "pascal-context", "voc", "coco-stuff", "coco")
 
 
 def prepare(
