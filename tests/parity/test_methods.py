@@ -1,0 +1,402 @@
+"""The methods after BPKD against numbers of the authors' code: values and gradients, float64.
+
+``data/methods`` holds inputs and results of two seeds with different sizes, a file a method.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bpkd.losses.afdcd import AfDCD, block_mask, random_mask
+from bpkd.losses.afdcd_contrast import afdcd_contrast
+from bpkd.losses.attnfd import AttnFD
+from bpkd.losses.cirkd_channel import CIRKDChannel
+from bpkd.losses.cirkd_memory import cirkd_memory
+from bpkd.losses.cwd import cwd
+from bpkd.losses.graph import GraphModule
+from bpkd.losses.kd import kd
+from bpkd.losses.kt import KT, kt, tailored
+from bpkd.losses.kt_features import KTFeatures, mixed
+from bpkd.losses.maskd import MasKD, mask_dice, maskd, maskd_tokens, receptive_masks
+from bpkd.losses.mgd import MGD, mgd
+from bpkd.losses.pkd import PKD, pkd
+from bpkd.networks.base import SegOutput
+from tests.parity import reference
+
+both_seeds = pytest.mark.parametrize("seed", [0, 1])
+
+
+def Reference(method: str, seed: int) -> reference.Reference:
+    return reference.Reference(method, seed, "methods")
+
+
+def put(module: nn.Module, **values: Tensor) -> None:
+    """Set parameters by their dotted names, with the reference's shape or another of its size."""
+    parameters = dict(module.named_parameters())
+    for name, value in values.items():
+        parameter = parameters[name.replace("__", ".")]
+        parameter.data = value.view(parameter.shape).clone()
+
+
+def output(logits: Tensor | None = None, aux: Tensor | None = None, **features: Tensor) -> SegOutput:
+    """An output with these parts, whatever is wanted of it."""
+    if logits is None:
+        first = next(iter(features.values()))
+        logits = first.new_zeros(len(first), 4, *first.shape[-2:])
+    return SegOutput(logits, features, aux)
+
+
+def nothing(*sizes: int) -> Tensor:
+    """Labels for losses that do not look at them."""
+    return torch.zeros(sizes, dtype=torch.int64)
+
+
+# MasKD --------------------------------------------------------------------------------------------
+
+
+@both_seeds
+def test_maskd(seed: int) -> None:
+    ref = Reference("maskd_seg", seed)
+    logits, aux = ref.input("logits_s"), ref.input("aux_s")
+    masks = receptive_masks(ref["logits_t"], ref["tokens"])
+    ref.check(masks, "masks")
+    ref.check_loss(maskd(logits, ref["logits_t"], masks), "stage2", stage2_grad=logits)
+    module = MasKD(logits.shape[1], num_tokens=8, ignore_index=None).double()
+    module.tokens.copy_(ref["tokens"])
+    teacher = output(ref["logits_t"], ref["aux_t"])
+    terms = module(output(logits, aux), teacher, ref["labels"])
+    ref.check_loss(terms["maskd"], "stage2", stage2_grad=logits)
+    ref.check_loss(terms["auxiliary"], "stage2_aux", stage2_aux_grad=aux)
+    total = sum(module.weights[name] * value for name, value in terms.items())
+    ref.check(total.detach(), "stage2_total")  # type: ignore[union-attr]
+
+
+@both_seeds
+def test_maskds_tokens(seed: int) -> None:
+    ref = Reference("maskd_seg", seed)
+    tokens, labels = ref.input("tokens"), ref["labels"]
+    ce, dice = maskd_tokens(ref["logits_t"], tokens, labels, ignore_index=-1)
+    ref.check_loss(dice, "stage1_dice", stage1_dice_grad_tokens=tokens)
+    ref.check(ce.detach(), "stage1_ce")
+    (gradient,) = torch.autograd.grad(ce, tokens, retain_graph=True)
+    ref.check(gradient, "stage1_ce_grad_tokens")
+    (gradient,) = torch.autograd.grad(ce + dice, tokens)
+    ref.check(gradient, "stage1_loss_grad_tokens")
+    ref.check((ce + dice).detach() + 0.4 * ref["stage1_aux_ce"], "stage1_loss")
+    ref.check(mask_dice(ref["masks"]), "stage1_dice")
+
+
+# Af-DCD and MGD -----------------------------------------------------------------------------------
+
+
+def afdcd(ref: reference.Reference, projector: str, mask: Tensor, **options: int) -> AfDCD:
+    """With the reference's parameters and holes."""
+    ours, theirs = ref["feat_s"].shape[1], ref["feat_t"].shape[1]
+    module = AfDCD(ours, theirs, projector=projector, ignore_index=None, **options).double()  # type: ignore[arg-type]
+    put(module, adapter__weight=ref["align_weight"], adapter__bias=ref["align_bias"])
+    for name, _ in module.projector.named_parameters():
+        layer = name.replace("0.", "conv1.").replace("2.", "conv2.", 1) if projector == "plain" else name
+        if projector != "plain":
+            put(module.projector, **{name.replace(".", "__"): ref["enh_" + name.replace(".", "_")]})
+        else:
+            value = ref["plain_" + layer.replace(".", "_")]
+            put(module.projector, **{name.replace(".", "__"): value})
+    module.holes = lambda maps: mask  # type: ignore[method-assign]
+    return module
+
+
+def parameters(module: AfDCD, projector: str) -> dict[str, Tensor]:
+    """By the reference's names."""
+    names = {"0.": "plain_conv1_", "2.": "plain_conv2_"}
+    found = {f"align_{name}": value for name, value in module.adapter.named_parameters()}
+    for name, value in module.projector.named_parameters():
+        if projector == "plain":
+            found[names[name[:2]] + name[2:]] = value
+        else:
+            found["enh_" + name.replace(".", "_")] = value
+    return found
+
+
+@both_seeds
+@pytest.mark.parametrize("mask", ["rand", "block"])
+@pytest.mark.parametrize("projector", ["plain", "enh"])
+def test_afdcds_feature_term(seed: int, mask: str, projector: str) -> None:
+    ref = Reference("afdcd_fd", seed)
+    maps = ref.input("feat_s")
+    holes = random_mask(ref["uniform"], float(ref["zeta"]))
+    if mask == "block":
+        holes = block_mask(*maps.shape[-2:]).double()
+    assert torch.equal(holes.expand_as(ref["mask_rand"]).long(), ref[f"mask_{mask}"])
+    module = afdcd(ref, "plain" if projector == "plain" else "enhanced", holes, pool=1, groups=2)
+    loss = module(output(head=maps), output(head=ref["feat_t"]), nothing(2, 4, 4))["feature"]
+    name = f"fd_{mask}_{projector}"
+    wanted = {f"{name}_grad": maps}
+    for key, value in parameters(module, "plain" if projector == "plain" else "enhanced").items():
+        if f"{name}_grad_{key}" in ref.arrays:
+            wanted[f"{name}_grad_{key}"] = value
+    assert len(wanted) >= 3
+    ref.check_loss(loss, name, **wanted)
+    if f"{name}_out" in ref.arrays:
+        ref.check(module.projector(module.adapter(maps) * holes).detach(), f"{name}_out")
+
+
+@both_seeds
+def test_mgd_with_holes_that_are_channels(seed: int) -> None:
+    ref = Reference("afdcd_fd", seed)
+    maps, target = ref.input("feat_s"), ref["feat_t"]
+    module = MGD(maps.shape[1], target.shape[1], holes="channels", ignore_index=None).double()
+    put(module.adapter, weight=ref["align_weight"], bias=ref["align_bias"])
+    for index, layer in ((0, "conv1"), (2, "conv2")):
+        put(
+            module.generator[index],  # type: ignore[arg-type]
+            weight=ref[f"plain_{layer}_weight"],
+            bias=ref[f"plain_{layer}_bias"],
+        )
+    holes = random_mask(ref["uniform_channel"], float(ref["zeta"]))
+    made = module.generator(module.adapter(maps) * holes)
+    ref.check_loss(mgd(made, target), "mgd_channel_mask", mgd_channel_mask_grad=maps)
+    seen: list[Tensor] = []
+    module.generator.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    module(output(head=maps), output(head=target), nothing(2, 4, 4))
+    empty = (seen[0] == 0).flatten(2)
+    assert torch.equal(empty.all(dim=2), empty.any(dim=2))
+
+
+@both_seeds
+def test_afdcds_contrast(seed: int) -> None:
+    ref = Reference("afdcd_ctr", seed)
+    maps, target = ref.input("proj_s"), ref["feat_t"]
+    found = 0
+    for name in [name for name in ref.arrays if name.startswith("pool") and "grad" not in name]:
+        groups = int(name.rpartition("_M")[2].split("_")[0])
+        given = {"pool": 4} if "patch" not in name else {"pool": 2, "patch": (2, 4), "temperature": 0.2}
+        if name.endswith("_same_loss"):
+            ref.check(afdcd_contrast(target, target, groups, **given), name)  # type: ignore[arg-type]
+            continue
+        loss = afdcd_contrast(maps, target, groups, **given)  # type: ignore[arg-type]
+        name = name.removesuffix("_loss")
+        ref.check_loss(loss, name, **{f"{name}_grad": maps})
+        found += 1
+    assert found >= 3
+
+
+@both_seeds
+def test_afdcds_contrast_for_camvid(seed: int) -> None:
+    ref = Reference("afdcd_ctr_camvid", seed)
+    maps = ref.input("proj_s")
+    groups = int(ref["num_groups"])
+    loss = afdcd_contrast(maps, ref["feat_t"], groups, pool=1, crop=44)
+    ref.check(loss.detach(), "loss")
+    ref.check(torch.autograd.grad(loss, maps)[0], "grad")
+
+
+@both_seeds
+def test_afdcd_as_a_whole(seed: int) -> None:
+    ref = Reference("afdcd_total", seed)
+    maps, logits = ref.input("feat_s"), ref.input("logits_s")
+    module = afdcd(ref, "plain", ref["mask_rand"].double(), groups=int(ref["num_groups"]))
+    terms = module(output(head=maps), output(head=ref["feat_t"]), nothing(2, 4, 4))
+    pixels = kd(logits, ref["logits_t"])
+    ref.check(pixels.detach(), "kd_loss")
+    ref.check(terms["feature"].detach(), "fd_loss")
+    ref.check_loss(terms["contrast"], "ctr", ctr_grad=maps)
+    weights = {
+        "citys": (1, 2e-6, 0.005),
+        "ade": (0.5, 1e-6, 0.04),
+        "voc": (1, 1e-6, 0.005),
+        "coco_stuff": (0.5, 5e-6, 0.005),
+        "default": (1, 4e-5, 1e-3),
+    }
+    values = (pixels, terms["feature"], terms["contrast"])
+    for name, given in weights.items():
+        total = torch.stack([w * value for w, value in zip(given, values, strict=True)]).sum()
+        ref.check(total.detach(), f"total_{name}_loss")
+        if name == "citys":
+            assert given[1:] == tuple(AfDCD.weights.values())
+            prefix = "total_citys_grad"
+            named = parameters(module, "plain")
+            wanted = {
+                prefix: maps,
+                f"{prefix}_logits": logits,
+                f"{prefix}_align_weight": named["align_weight"],
+                f"{prefix}_align_bias": named["align_bias"],
+                f"{prefix}_plain_conv2_bias": named["plain_conv2_bias"],
+            }
+            ref.check_loss(total, "total_citys", **wanted)
+
+
+# KT -----------------------------------------------------------------------------------------------
+
+
+@both_seeds
+def test_kt(seed: int) -> None:
+    ref = Reference("kt_logits", seed)
+    logits, labels = ref.input("logits_s"), ref["labels"]
+    whole, inside, outside = kt(logits, ref["logits_t"], labels)
+    ref.check_loss(whole, "sum", sum_grad=logits)
+    ref.check_loss(inside, "in", in_grad=logits)
+    ref.check_loss(outside, "out", out_grad=logits)
+    terms = KT(ignore_index=-1)(output(logits), output(ref["logits_t"]), labels)
+    ref.check_loss(torch.stack(list(terms.values())).sum(), "lt", lt_grad=logits)
+    ref.check_loss(cwd(logits, ref["logits_t"]), "kd", kd_grad=logits)
+    for who in "st":
+        large = nn.functional.interpolate(ref[f"logits_{who}"], labels.shape[-2:], mode="nearest")
+        for value, part in zip(tailored(large, labels), ("in", "out"), strict=True):
+            ref.check(value, f"tailored_{who}_{part}")
+
+
+@both_seeds
+@pytest.mark.parametrize("part", ["early", "late"])
+def test_kts_features(seed: int, part: str) -> None:
+    ref = Reference("kt_features", seed)
+    maps, target = ref.input("feat_s"), ref["feat_t"]
+    given = {"early_iters": 10 if part == "early" else 0, "ignore_index": None}
+    module = KTFeatures(maps.shape[1], target.shape[1], **given).double()  # type: ignore[arg-type]
+    for name, width in (("early", "t"), ("late", "s")):
+        for index, layer in enumerate((0, 2, 4)):
+            for kind in ("weight", "bias"):
+                key = f"{name}__{layer}__{kind}"
+                put(module, **{key: ref[f"tail_{width}_width{index}_{kind}"]})
+    put(module, anchor__weight=ref["anchor_conv_weight"])
+    terms = module(output(head=maps), output(head=target), nothing(2, 4, 4))
+    ref.check_loss(terms["features"], f"{part}_ft", **{f"{part}_ft_grad": maps})
+    ref.check_loss(terms["triplet"], f"{part}_triplet", **{f"{part}_triplet_grad": maps})
+    sources = (maps, target) if part == "early" else (target, maps)
+    tail = getattr(module, part)
+    for value, name in zip(mixed(*sources), ("high", "low"), strict=True):
+        ref.check(tail(value).detach(), f"{part}_{name}")
+
+
+# PKD ----------------------------------------------------------------------------------------------
+
+
+@both_seeds
+def test_pkd(seed: int) -> None:
+    ref = Reference("pkd", seed)
+    levels = [int(name[-1]) for name in ref.arrays if name.startswith("feat_s")]
+    maps = {f"l{level}": ref.input(f"feat_s{level}") for level in levels}
+    target = {f"l{level}": ref[f"feat_t{level}"] for level in levels}
+    for level in levels:
+        ours = maps[f"l{level}"]
+        loss = 6 * pkd(ours, target[f"l{level}"])
+        ref.check(loss.detach(), f"w6_loss{level}")
+        ref.check(torch.autograd.grad(loss, ours)[0], f"w6_grad{level}")
+    channels = next(iter(maps.values())).shape[1]
+    module = PKD(channels, channels, list(maps), ignore_index=None)
+    total = module(output(**maps), output(**target), nothing(2, 4, 4))["pkd"]
+    ref.check(total.detach(), "w1_sum_loss")
+
+
+@both_seeds
+@pytest.mark.parametrize("resized", ["student", "teacher"])
+def test_pkd_of_other_sizes(seed: int, resized: str) -> None:
+    ref = Reference("pkd", seed)
+    maps, target = ref.input("resize_feat_s"), ref["resize_feat_t"]
+    module = PKD(maps.shape[1], maps.shape[1], resized=resized, ignore_index=None)  # type: ignore[arg-type]
+    loss = module(output(head=maps), output(head=target), nothing(2, 4, 4))["pkd"]
+    ref.check_loss(loss, f"resize_{resized}", **{f"resize_{resized}_grad": maps})
+
+
+# AttnFD -------------------------------------------------------------------------------------------
+
+
+@both_seeds
+@pytest.mark.parametrize("kind", ["free", "learned"])
+def test_attnfd(seed: int, kind: str) -> None:
+    ref = Reference("attnfd", seed)
+    stages = [int(name[-1]) for name in ref.arrays if name.startswith("feat_s")]
+    maps = {f"f{stage}": ref.input(f"feat_s{stage}") for stage in stages}
+    target = {f"f{stage}": ref[f"feat_t{stage}"] for stage in stages}
+    channels = [[each.shape[1] for each in part.values()] for part in (maps, target)]
+    module = AttnFD(*channels, list(maps), kind, ignore_index=None).double()  # type: ignore[arg-type]
+    wanted = {f"{kind}_lambda2_grad{stage}": maps[f"f{stage}"] for stage in stages}
+    for stage in stages:
+        names = {f"s_att{stage}": module.attention[stage]}
+        names[f"conn{stage}"] = module.connectors[stage]
+        if kind == "learned":
+            names[f"t_att{stage}"] = module.teacher_attention[stage]
+        for prefix, part in names.items():
+            for name, parameter in part.named_parameters():
+                key = f"{prefix}_" + name.replace("norm.", "bn.").replace(".", "_")
+                key = key.replace("_0_weight", "_weight").replace("_1_", "_bn_")
+                put(part, **{name.replace(".", "__"): ref[key]})
+                if kind == "free":
+                    wanted[f"free_lambda2_grad_{key}"] = parameter
+    loss = 2 * module(output(**maps), output(**target), nothing(2, 4, 4))["attnfd"]
+    ref.check_loss(loss, f"{kind}_lambda2", **wanted)
+    for stage in stages:
+        refined = module.attention[stage](maps[f"f{stage}"])
+        ref.check(refined.detach(), f"refined_s{stage}")
+
+
+# CIRKDV2 ------------------------------------------------------------------------------------------
+
+
+def channel_module(ref: reference.Reference) -> CIRKDChannel:
+    ours, theirs = ref["feat_s"].shape[1], ref["feat_t"].shape[1]
+    module = CIRKDChannel(ours, theirs, slots=len(ref["queue"]), ignore_index=None).double()
+    for layer, name in ((0, "conv1"), (1, "bn"), (3, "conv2")):
+        put(module.head[layer], weight=ref[f"head_{name}_weight"])
+    put(module.head[1], bias=ref["head_bn_bias"])
+    module.queue = ref["queue"].clone()
+    module.next.copy_(ref["queue_ptr"])
+    choices = iter([ref["enq_perm"], ref["contrast_index"]])
+    module.choose = lambda total, count: next(choices)  # type: ignore[method-assign]
+    return module
+
+
+@both_seeds
+def test_cirkds_channel_terms(seed: int) -> None:
+    ref = Reference("cirkd_channel", seed)
+    maps = ref.input("feat_s")
+    module = channel_module(ref)
+    terms = module(output(head=maps), output(head=ref["feat_t"]), nothing(2, 4, 4))
+    layers = {
+        "conv1_weight": module.head[0].weight,
+        "bn_weight": module.head[1].weight,
+        "bn_bias": module.head[1].bias,
+        "conv2_weight": module.head[3].weight,
+    }
+    for name, term in (("minibatch", "channel_mini_batch"), ("mse", "channel_mse")):
+        wanted = {f"{name}_grad_head_{layer}": value for layer, value in layers.items()}
+        ref.check_loss(terms[term], name, **{f"{name}_grad": maps}, **wanted)  # type: ignore[arg-type]
+    memory = terms["channel_memory"]
+    ref.check_loss(memory, "official_memory", official_memory_grad=maps)
+    ref.check(module.queue, "queue_after")
+    assert module.next == ref["queue_ptr_after"]
+    total = torch.stack([module.weights[name] * value for name, value in terms.items()]).sum()
+    ref.check_loss(total, "official_weighted", official_weighted_grad=maps)
+
+
+@both_seeds
+def test_cirkds_channel_memory_without_storing(seed: int) -> None:
+    ref = Reference("cirkd_channel", seed)
+    maps = ref.input("feat_s")
+    module = channel_module(ref)
+    pooled, target = (nn.functional.avg_pool2d(m, 4) for m in (maps, ref["feat_t"]))
+    projected = module.head(pooled)
+    ref.check(projected.detach(), "proj_s")
+    rows = [nn.functional.normalize(m.flatten(2), dim=2).flatten(0, 1) for m in (projected, target)]
+    loss = cirkd_memory(rows[0], rows[1], ref["queue"][ref["contrast_index"]])
+    wanted = {"core_memory_grad_head_conv2_weight": module.head[3].weight}
+    ref.check_loss(loss, "core_memory", core_memory_grad=maps, **wanted)  # type: ignore[arg-type]
+
+
+@both_seeds
+def test_cirkds_graph(seed: int) -> None:
+    ref = Reference("cirkd_channel", seed)
+    maps = ref.input("gcn_x")
+    module = GraphModule(maps.shape[1]).double()
+    for name in ("q", "k", "v"):
+        put(module, **{f"{name}__weight": ref[f"gcn_{name}_weight"]})
+    for name, key in (("message", "conv1"), ("out", "out")):
+        put(module, **{f"{name}__0__weight": ref[f"gcn_{key}_weight"]})
+        put(module, **{f"{name}__1__{kind}": ref[f"gcn_{key}_bn_{kind}"] for kind in ("weight", "bias")})
+    made = module(maps)
+    ref.check(made.detach(), "gcn_out")
+    inputs = [maps, module.k.weight, module.q.weight, module.v.weight]
+    gradients = torch.autograd.grad(made.square().sum() / 2, inputs)
+    for value, name in zip(gradients, ("", "_k_weight", "_q_weight", "_v_weight"), strict=True):
+        ref.check(value, f"gcn_grad{name}")
