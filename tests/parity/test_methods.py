@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.losses.afdcd import AfDCD, block_mask, random_mask
@@ -14,12 +17,17 @@ from bpkd.losses.afdcd_contrast import afdcd_contrast
 from bpkd.losses.attnfd import AttnFD
 from bpkd.losses.cirkd_channel import CIRKDChannel
 from bpkd.losses.cirkd_memory import cirkd_memory
-from bpkd.losses.cwd import cwd
+from bpkd.losses.crosskd import align_scale, crosskd
+from bpkd.losses.cwd import CWDLevels, cwd
+from bpkd.losses.fgd import FGD, attention, box_masks
+from bpkd.losses.freekd import FreeKD, freekd, prompted
 from bpkd.losses.graph import GraphModule
+from bpkd.losses.haar import haar
 from bpkd.losses.kd import kd
 from bpkd.losses.kt import KT, kt, tailored
 from bpkd.losses.kt_features import KTFeatures, mixed
 from bpkd.losses.maskd import MasKD, mask_dice, maskd, maskd_tokens, receptive_masks
+from bpkd.losses.maskd_levels import MasKDLevels
 from bpkd.losses.mgd import MGD, mgd
 from bpkd.losses.pkd import PKD, pkd
 from bpkd.networks.base import SegOutput
@@ -398,3 +406,230 @@ def test_cirkds_graph(seed: int) -> None:
     gradients = torch.autograd.grad(made.square().sum() / 2, inputs)
     for value, name in zip(gradients, ("", "_k_weight", "_q_weight", "_v_weight"), strict=True):
         ref.check(value, f"gcn_grad{name}")
+
+
+# Pyramids -----------------------------------------------------------------------------------------
+
+
+def levels(ref: reference.Reference) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Student's and teacher's maps, p2, p3, ..."""
+    count = sum(name.startswith("feat_s") and name[6:].isdigit() for name in ref.arrays)
+    ours = {f"p{2 + level}": ref.input(f"feat_s{level}") for level in range(count)}
+    return ours, {f"p{2 + level}": ref[f"feat_t{level}"] for level in range(count)}
+
+
+@both_seeds
+def test_cwd_on_levels(seed: int) -> None:
+    ref = Reference("cwd_fpn", seed)
+    ours, theirs = levels(ref)
+    for level, name in enumerate(ours):
+        loss = 10 * cwd(ours[name], theirs[name], 1.0)
+        gradient = torch.autograd.grad(loss, ours[name])[0]
+        # A level of one pixel is 0; its reference is 0 too.
+        assert (gradient - ref[f"tau1_w10_grad{level}"]).abs().max() < 1e-12
+        assert abs(loss.item() - ref[f"tau1_w10_loss{level}"].item()) < 1e-9
+    channels = ours["p2"].shape[1]
+    module = CWDLevels(channels, channels, features=list(ours))
+    total = 10 * module(output(**ours), output(**theirs), None)["cwd_levels"]
+    ref.check(total.detach(), "tau1_w10_total_loss")
+
+
+@both_seeds
+@pytest.mark.parametrize("kind", ["warmup", "custom", "unweighted"])
+def test_maskd_on_levels(seed: int, kind: str) -> None:
+    ref = Reference("maskd_det", seed)
+    ours, theirs = levels(ref)
+    channels = ours["p2"].shape[1], theirs["p2"].shape[1]
+    module = MasKDLevels(
+        *channels,
+        num_tokens=len(ref["tokens0"]),
+        warmup=0 if kind == "custom" else 9,
+        weighted=kind != "unweighted",
+        features=list(ours),
+    ).double()
+    wanted = {}
+    for level in range(len(ours)):
+        put(module, **{f"tokens__{level}": ref[f"tokens{level}"]})
+        for part in ("conv1", "conv2"):
+            for each in ("weight", "bias"):
+                value = ref[f"prob{level}_{part}_{each}"]
+                put(module, **{f"weighting__{level}__{part}__{each}": value})
+        for each in ("weight", "bias"):
+            put(module, **{f"adapters__{level}__{each}": ref[f"align{level}_{each}"]})
+            if kind != "unweighted":
+                key = f"{kind}_grad_align{level}_{each}"
+                wanted[key] = getattr(module.adapters[level], each)
+        wanted[f"{kind}_grad{level}"] = ours[f"p{2 + level}"]
+        maps = theirs[f"p{2 + level}"]
+        ref.check(module.weighting[level](maps).detach(), f"weights{level}")
+        made, dice = module.masked(level, maps)
+        ref.check(made.detach(), f"stage1_out{level}")
+        tokens = module.tokens[level].requires_grad_(True)
+        made, dice = module.masked(level, maps)
+        ref.check(dice.detach(), f"stage1_dice{level}")
+        (gradient,) = torch.autograd.grad(dice, tokens)
+        ref.check(gradient, f"stage1_dice_grad_tokens{level}")
+    loss = module(output(**ours), output(**theirs), None)["maskd_levels"]
+    ref.check_loss(loss, kind, **wanted)
+
+
+@both_seeds
+def test_freekd(seed: int) -> None:
+    ref = Reference("freekd", seed)
+    ours, theirs = levels(ref)
+    tokens = [ref[f"tokens{level}"] for level in range(len(ours))]
+    for level, name in enumerate(ours):
+        ref.check(freekd(ours[name], theirs[name], tokens[level]).detach(), f"loss{level}")
+    channels = ours["p2"].shape[1]
+    module = FreeKD(channels, channels, tokens[0].shape[1], features=list(ours)).double()
+    for level, value in enumerate(tokens):
+        put(module, **{f"tokens__{level}": value})
+        eye = torch.eye(channels, dtype=torch.float64)
+        put(module, **{f"adapters__{level}__weight": eye})
+        put(module, **{f"adapters__{level}__bias": torch.zeros(channels, dtype=torch.float64)})
+    terms = module(output(**ours), output(**theirs), None)
+    ref.check(terms["freekd"].detach(), "loss")
+    gradients = torch.autograd.grad(terms["freekd"], list(ours.values()), retain_graph=True)
+    for level, gradient in enumerate(gradients):
+        ref.check(gradient, f"grad{level}")
+    ref.check(terms["squares"].detach(), "mse_loss")
+    total = torch.stack([module.weights[name] * value for name, value in terms.items()]).sum()
+    ref.check(total.detach(), "recipe_loss")
+
+
+@both_seeds
+def test_freekds_bands_and_prompts(seed: int) -> None:
+    ref = Reference("freekd", seed)
+    low, details = haar(ref["feat_t0"], 3)
+    ref.check(low, "bands_t0_low")
+    for scale, value in enumerate(details, 1):
+        ref.check(value, f"bands_t0_scale{scale}")
+    masks = receptive_masks(details[0].sum(dim=2), ref["tokens0"][1])
+    ref.check(masks, "masks_t0_scale1")
+    level = int(ref["prompt_level"])
+    tokens = ref.input(f"tokens{level}")
+    made, dice = prompted(ref[f"feat_t{level}"], tokens)
+    ref.check(made.detach(), "prompt_out")
+    ref.check(dice.detach(), "prompt_dice")
+    ref.check(torch.autograd.grad(dice, tokens)[0], "prompt_dice_grad_tokens")
+
+
+def fgd_module(ref: reference.Reference, ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> FGD:
+    module = FGD(ours["p2"].shape[1], theirs["p2"].shape[1], features=list(ours)).double()
+    for level in range(len(ours)):
+        for each in ("weight", "bias"):
+            if f"align{level}_{each}" in ref.arrays:
+                put(module, **{f"adapters__{level}__{each}": ref[f"align{level}_{each}"]})
+            for who, part in (("s", "ours"), ("t", "theirs")):
+                place = f"{part}__{level}"
+                put(module, **{f"{place}__mask__{each}": ref[f"mask_conv_{who}{level}_{each}"]})
+                for layer, key in (("conv1", "conv1"), ("norm", "ln"), ("conv2", "conv2")):
+                    value = ref[f"context_{who}{level}_{key}_{each}"]
+                    put(module, **{f"{place}__{layer}__{each}": value})
+    return module
+
+
+@both_seeds
+def test_fgd(seed: int) -> None:
+    ref = Reference("fgd", seed)
+    ours, theirs = levels(ref)
+    boxes = [ref[f"boxes{image}"] for image in range(len(ours["p2"]))]
+    sizes = ref["img_shape"].tolist()
+    module = fgd_module(ref, ours, theirs)
+    weights = {
+        "solo": tuple(FGD.weights.values()),
+        "default": (1e-3, 5e-4, 1e-3, 5e-6),
+        "two_stage": (5e-5, 2.5e-5, 5e-5, 5e-7),
+    }
+    for level, name in enumerate(ours):
+        maps = ours[name]
+        masks = box_masks(boxes, sizes, *maps.shape[-2:])
+        for mask, key in zip(masks, ("mask_fg", "mask_bg"), strict=True):
+            ref.check(mask, f"{key}{level}")
+        places, channels = attention(theirs[name])
+        ref.check(places, f"spatial_att_t{level}")
+        ref.check(channels, f"channel_att_t{level}")
+        terms = module.level(level, maps, theirs[name], boxes, sizes)
+        for term, key in zip(terms, ("fg", "bg", "att", "rel"), strict=True):
+            ref.check(term.detach(), f"{key}_loss{level}")
+            (gradient,) = torch.autograd.grad(term, maps, retain_graph=True)
+            ref.check(gradient, f"{key}_grad{level}")
+        for tag, given in weights.items():
+            total = torch.stack([w * term for w, term in zip(given, terms, strict=True)]).sum()
+            ref.check(total.detach(), f"{tag}_loss{level}")
+            if tag == "solo":
+                check_fgds_gradients(ref, module, level, total, maps)
+
+
+def check_fgds_gradients(
+    ref: reference.Reference, module: FGD, level: int, total: Tensor, maps: Tensor
+) -> None:
+    context, theirs = module.ours[level], module.theirs[level]
+    wanted = {
+        "": maps,
+        f"_mask_conv_s{level}_weight": context.mask.weight,
+        f"_mask_conv_t{level}_weight": theirs.mask.weight,
+        f"_context_s{level}_conv1_weight": context.conv1.weight,
+        f"_context_s{level}_ln_weight": context.norm.weight,
+        f"_context_s{level}_conv2_weight": context.conv2.weight,
+        f"_context_t{level}_conv2_weight": theirs.conv2.weight,
+    }
+    if f"align{level}_weight" in ref.arrays:
+        wanted[f"_align{level}_weight"] = module.adapters[level].weight
+        wanted[f"_align{level}_bias"] = module.adapters[level].bias
+    gradients = torch.autograd.grad(total, list(wanted.values()), retain_graph=True)  # type: ignore[arg-type]
+    for key, gradient in zip(wanted, gradients, strict=True):
+        ref.check(gradient, f"solo_grad{level}" if not key else f"solo_grad{key}")
+
+
+@both_seeds
+def test_fgd_as_a_loss_of_instances(seed: int) -> None:
+    ref = Reference("fgd", seed)
+    ours, theirs = levels(ref)
+    module = fgd_module(ref, ours, theirs)
+    module.boxes_over = "image"
+    target = [
+        SimpleNamespace(
+            boxes=ref[f"boxes{image}"],
+            crowd=torch.zeros(len(ref[f"boxes{image}"]), dtype=torch.bool),
+            masks=torch.zeros(1, *size),
+        )
+        for image, size in enumerate(ref["img_shape"].tolist())
+    ]
+    terms = module(output(**ours), output(**theirs), target)
+    total = torch.stack([module.weights[name] * value for name, value in terms.items()]).sum()
+    ref.check(total.detach(), "solo_sum_loss")
+
+
+@both_seeds
+def test_crosskd(seed: int) -> None:
+    ref = Reference("crosskd", seed)
+    rows, target = ref.input("cls_s"), ref["cls_t"]
+    given = ref["row_weight"], ref["avg_factor"]
+    for beta in (1, 2):
+        loss = crosskd(rows, target, *given, beta=beta)
+        ref.check_loss(loss, f"beta{beta}", **{f"beta{beta}_grad": rows})
+    ref.check_loss(crosskd(rows, target), "beta1_plain", beta1_plain_grad=rows)
+
+
+@both_seeds
+def test_crosskd_through_the_teachers_head(seed: int) -> None:
+    ref = Reference("crosskd", seed)
+    maps = ref.input("feat_s")
+    aligned = align_scale(maps, ref["feat_t"])
+    ref.check(aligned.detach(), "aligned")
+
+    def head(features: Tensor) -> Tensor:
+        bias = ref["tower_bias"] if "tower_bias" in ref.arrays else None
+        made = F.conv2d(features.relu(), ref["tower_weight"], bias, padding=1)
+        if bias is None:
+            norm = ref["tower_gn_weight"], ref["tower_gn_bias"]
+            made = F.group_norm(made, int(ref["tower_groups"]), *norm)
+        return F.conv2d(made.relu(), ref["classifier_weight"], ref["classifier_bias"], padding=1)
+
+    scores = head(aligned), head(ref["feat_t"])
+    ref.check(scores[0].detach(), "cross_scores")
+    ref.check(scores[1], "teacher_scores")
+    rows = [each.movedim(1, 3).flatten(0, 2) for each in scores]
+    loss = crosskd(*rows, ref["label_weights"].flatten(), ref["num_pos"])
+    ref.check_loss(loss, "cross", cross_grad=maps)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from bpkd.losses.attention import CBAM, cbam_free
 from bpkd.losses.features import counted, each_level, feature_maps, zeroed
-from bpkd.networks.base import SegOutput
 
 
 def attnfd(student: Tensor, teacher: Tensor) -> Tensor:
@@ -79,8 +78,8 @@ class AttnFD(nn.Module):
         self.features = tuple(features)
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, target: Any) -> dict[str, Tensor]:
-        """Outputs of both networks and labels (N, H, W) -> the term ``attnfd``."""
+    def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
+        """Outputs of both networks and what the images show -> the term ``attnfd``."""
         terms = []
         for level, name in enumerate(self.features):
             maps, theirs = feature_maps(student, teacher, name)

@@ -12,19 +12,19 @@ from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.losses.common import full_precision, labelled_pixels
-from bpkd.networks.base import SegOutput, resize
+from bpkd.networks.base import resize
 
 
 def feature_maps(
-    student: SegOutput,
-    teacher: SegOutput,
+    student: Any,
+    teacher: Any,
     name: str,
     resized: Literal["teacher", "student"] = "teacher",
 ) -> tuple[Tensor, Tensor]:
     """The feature maps ``name`` of both networks, the teacher's as a target.
 
     Args:
-        student: anything with ``features``.
+        student: an output with ``features``.
         teacher: the same.
         name: of the features.
         resized: whose maps go to the size of the other's (bilinear).

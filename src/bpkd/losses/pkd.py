@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.losses.features import channel_adapter, counted, each_level, feature_maps
-from bpkd.networks.base import SegOutput
 
 # Below any deviation that is more than rounding; the square root has a gradient there.
 _TINY = 1e-30
@@ -73,17 +72,14 @@ class PKD(nn.Module):
         ignore_index: int | None = 255,
     ) -> None:
         super().__init__()
-        pairs = zip(
-            each_level(student_channels, features),
-            each_level(teacher_channels, features),
-            strict=True,
-        )
-        self.adapters = nn.ModuleList(channel_adapter(*pair) for pair in pairs)
+        ours = each_level(student_channels, features)
+        theirs = each_level(teacher_channels, features)
+        self.adapters = nn.ModuleList(map(channel_adapter, ours, theirs))
         self.features, self.resized = tuple(features), resized
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, target: Any) -> dict[str, Tensor]:
-        """Outputs of both networks and labels (N, H, W) -> the term ``pkd``."""
+    def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
+        """Outputs of both networks and what the images show -> the term ``pkd``."""
         terms = []
         for name, adapter in zip(self.features, self.adapters, strict=True):
             maps, theirs = feature_maps(student, teacher, name, self.resized)
