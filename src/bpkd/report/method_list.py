@@ -102,6 +102,8 @@ def _yaml(value: Any) -> str:
     """A default as a recipe would give it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_yaml, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
