@@ -28,7 +28,7 @@ def test_the_list_has_every_loss_with_its_paper() -> None:
         assert re.fullmatch(r"\w+: [a-z].{20,}[^.]", first), first
         assert re.fullmatch(r"    [A-Z].+, .+, .+ (19|20)\d\d", paper), paper
         assert use.startswith("    use: bpkd.losses.") and weight.startswith("    weight: {")
-    assert max(map(len, "".join(entries).split("\n"))) <= 130
+    assert max(map(len, "\n".join(entries).split("\n"))) <= 130
 
 
 def test_the_list_as_markdown_is_one_table() -> None:

@@ -54,7 +54,9 @@ def test_terms_gradients_and_the_teacher() -> None:
     terms = loss(student, teacher, SOME)
     assert set(terms) == set(FGD.weights)
     torch.stack(list(terms.values())).sum().backward()
-    assert all(maps.grad is not None and maps.grad.abs().sum() > 0 for maps in student.features.values())
+    assert all(
+        maps.grad is not None and maps.grad.abs().sum() > 0 for maps in student.features.values()
+    )
     assert all(maps.grad is None for maps in teacher.features.values())
     assert all(p.grad is not None for p in loss.parameters())
 
@@ -63,14 +65,18 @@ def test_gradcheck() -> None:
     teacher, loss = outputs(1), module()
 
     def total(*maps: Tensor) -> Tensor:
-        student = SimpleNamespace(features=dict(zip(LEVELS, maps, strict=True)), mask_features=teacher.mask_features)
+        student = SimpleNamespace(
+            features=dict(zip(LEVELS, maps, strict=True)), mask_features=teacher.mask_features
+        )
         return torch.stack(list(loss(student, teacher, SOME).values())).sum()
 
     assert torch.autograd.gradcheck(total, tuple(outputs(0).features.values()), fast_mode=True)
 
 
 @pytest.mark.parametrize("boxes", [([], []), ([[0.0, 0.0, 48.0, 32.0]], [])])
-def test_images_without_boxes_and_boxes_without_background(boxes: tuple[list[list[float]], ...]) -> None:
+def test_images_without_boxes_and_boxes_without_background(
+    boxes: tuple[list[list[float]], ...],
+) -> None:
     terms = module()(outputs(0, scale=1000.0), outputs(1, scale=1000.0), target(*boxes))
     assert all(value.isfinite() for value in terms.values())
     assert (terms["foreground"] == 0) == (not boxes[0])

@@ -48,7 +48,9 @@ def put(module: nn.Module, **values: Tensor) -> None:
         parameter.data = value.view(parameter.shape).clone()
 
 
-def output(logits: Tensor | None = None, aux: Tensor | None = None, **features: Tensor) -> SegOutput:
+def output(
+    logits: Tensor | None = None, aux: Tensor | None = None, **features: Tensor
+) -> SegOutput:
     """An output with these parts, whatever is wanted of it."""
     if logits is None:
         first = next(iter(features.values()))
@@ -101,14 +103,8 @@ def afdcd(ref: reference.Reference, projector: str, mask: Tensor, **options: int
     """With the reference's parameters and holes."""
     ours, theirs = ref["feat_s"].shape[1], ref["feat_t"].shape[1]
     module = AfDCD(ours, theirs, projector=projector, ignore_index=None, **options).double()  # type: ignore[arg-type]
-    put(module, adapter__weight=ref["align_weight"], adapter__bias=ref["align_bias"])
-    for name, _ in module.projector.named_parameters():
-        layer = name.replace("0.", "conv1.").replace("2.", "conv2.", 1) if projector == "plain" else name
-        if projector != "plain":
-            put(module.projector, **{name.replace(".", "__"): ref["enh_" + name.replace(".", "_")]})
-        else:
-            value = ref["plain_" + layer.replace(".", "_")]
-            put(module.projector, **{name.replace(".", "__"): value})
+    for name, parameter in parameters(module, projector).items():
+        parameter.data = ref[name]
     module.holes = lambda maps: mask  # type: ignore[method-assign]
     return module
 
@@ -135,11 +131,12 @@ def test_afdcds_feature_term(seed: int, mask: str, projector: str) -> None:
     if mask == "block":
         holes = block_mask(*maps.shape[-2:]).double()
     assert torch.equal(holes.expand_as(ref["mask_rand"]).long(), ref[f"mask_{mask}"])
-    module = afdcd(ref, "plain" if projector == "plain" else "enhanced", holes, pool=1, groups=2)
+    kind = {"enh": "enhanced"}.get(projector, projector)
+    module = afdcd(ref, kind, holes, pool=1, groups=2)
     loss = module(output(head=maps), output(head=ref["feat_t"]), nothing(2, 4, 4))["feature"]
     name = f"fd_{mask}_{projector}"
     wanted = {f"{name}_grad": maps}
-    for key, value in parameters(module, "plain" if projector == "plain" else "enhanced").items():
+    for key, value in parameters(module, kind).items():
         if f"{name}_grad_{key}" in ref.arrays:
             wanted[f"{name}_grad_{key}"] = value
     assert len(wanted) >= 3
@@ -175,15 +172,14 @@ def test_afdcds_contrast(seed: int) -> None:
     ref = Reference("afdcd_ctr", seed)
     maps, target = ref.input("proj_s"), ref["feat_t"]
     found = 0
-    for name in [name for name in ref.arrays if name.startswith("pool") and "grad" not in name]:
+    for key in [key for key in ref.arrays if key.startswith("pool") and key.endswith("_loss")]:
+        name = key.removesuffix("_loss")
         groups = int(name.rpartition("_M")[2].split("_")[0])
-        given = {"pool": 4} if "patch" not in name else {"pool": 2, "patch": (2, 4), "temperature": 0.2}
-        if name.endswith("_same_loss"):
-            ref.check(afdcd_contrast(target, target, groups, **given), name)  # type: ignore[arg-type]
+        given = (groups, 2, (2, 4), 0.2) if "patch" in name else (groups, 4, (4, 4), 0.07)
+        if name.endswith("_same"):
+            ref.check(afdcd_contrast(target, target, *given), key)
             continue
-        loss = afdcd_contrast(maps, target, groups, **given)  # type: ignore[arg-type]
-        name = name.removesuffix("_loss")
-        ref.check_loss(loss, name, **{f"{name}_grad": maps})
+        ref.check_loss(afdcd_contrast(maps, target, *given), name, **{f"{name}_grad": maps})
         found += 1
     assert found >= 3
 
@@ -399,7 +395,8 @@ def test_cirkds_graph(seed: int) -> None:
         put(module, **{f"{name}__weight": ref[f"gcn_{name}_weight"]})
     for name, key in (("message", "conv1"), ("out", "out")):
         put(module, **{f"{name}__0__weight": ref[f"gcn_{key}_weight"]})
-        put(module, **{f"{name}__1__{kind}": ref[f"gcn_{key}_bn_{kind}"] for kind in ("weight", "bias")})
+        for kind in ("weight", "bias"):
+            put(module, **{f"{name}__1__{kind}": ref[f"gcn_{key}_bn_{kind}"]})
     made = module(maps)
     ref.check(made.detach(), "gcn_out")
     inputs = [maps, module.k.weight, module.q.weight, module.v.weight]

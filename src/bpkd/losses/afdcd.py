@@ -60,8 +60,9 @@ class EnhancedProjector(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        for name in ("block1", "block2", "adapt1", "adapt2"):
-            setattr(self, name, nn.Conv2d(channels, channels, kernel_size=3, padding=1))
+        self.block1, self.block2, self.adapt1, self.adapt2 = (
+            nn.Conv2d(channels, channels, kernel_size=3, padding=1) for _ in range(4)
+        )
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, D, h, w) -> (N, D, h, w)."""

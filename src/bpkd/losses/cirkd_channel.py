@@ -58,7 +58,7 @@ class CIRKDChannel(nn.Module):
     Features are averaged over blocks; the student's pass a head (1x1 convolution, batch norm, ReLU,
     1x1 convolution), so that a student that equals its teacher is not at 0. Ignored pixels are 0 in
     both. In training a call first stores the teacher's channels of all processes' images; the queue
-    is equal on all of them. Its rows are as long as a crop has blocks, so one run has one crop size.
+    is equal on all of them. Its rows are as long as a crop has blocks: a run has one crop size.
 
     Args:
         student_channels: channels of the student's features.

@@ -1,4 +1,4 @@
-"""CrossKD: what the teacher's head makes of the student's features follows what it makes of its own.
+"""CrossKD: the teacher's head makes of the student's features what it makes of its own.
 
 Wang et al., CrossKD: Cross-Head Knowledge Distillation for Object Detection, CVPR 2024; the loss of
 class scores, and how features are aligned before they enter the other head.

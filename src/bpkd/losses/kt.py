@@ -18,9 +18,7 @@ from bpkd.losses.cwd import cwd
 from bpkd.networks.base import SegOutput
 
 
-def tailored(
-    logits: Tensor, labels: Tensor, valid: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def tailored(logits: Tensor, labels: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Each class's map where the class is, and where it is not; both 0 elsewhere.
 
     Where it is, entries below a are raised to a, the mean of the positive ones there (nothing is

@@ -67,7 +67,7 @@ def row_triplet(
         rows = valid.any(dim=3).to(anchor.dtype)
         differences = [difference * valid for difference in differences]
     d_near, d_far = (torch.linalg.vector_norm(each, dim=3) for each in differences)
-    terms = (d_near - d_far + margin).clamp(min=0) * rows
+    terms: Tensor = (d_near - d_far + margin).clamp(min=0) * rows
     return terms.sum() / (rows.sum().clamp(min=1) * anchor.shape[1])
 
 

@@ -120,7 +120,13 @@ class MasKDLevels(Learned):
     def prepare(self, teacher: nn.Module, batches: Any, own_loss: OwnLoss) -> None:
         """Learn tokens and weights on the teacher."""
         learn_on_pyramid(
-            self.learnable(), self.masked, self.features, teacher, batches, own_loss, self.token_iters
+            self.learnable(),
+            self.masked,
+            self.features,
+            teacher,
+            batches,
+            own_loss,
+            self.token_iters,
         )
         self.learned.fill_(True)
 
