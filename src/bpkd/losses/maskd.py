@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.losses.common import full_precision, labelled_pixels, like_student
-from bpkd.losses.tokens import learn_tokens, read_tokens, teaching_in
+from bpkd.losses.tokens import OwnLoss, learn_tokens, read_tokens, teaching_in
 from bpkd.networks.base import SegOutput
 
 
@@ -154,7 +154,9 @@ class MasKD(nn.Module):
         """Iterations that :meth:`prepare` wants; 0 where the tokens are there."""
         return 0 if self.learned else self.token_iters
 
-    def prepare(self, teacher: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def prepare(
+        self, teacher: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], own_loss: OwnLoss
+    ) -> None:
         """Learn the tokens on the teacher."""
 
         def loss(tokens: Tensor, images: Tensor, labels: Tensor) -> Tensor:

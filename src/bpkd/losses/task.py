@@ -140,10 +140,12 @@ class TaskLoss:
         if not (self.dice or self.lovasz) or not (labels != ignore_index).any():
             return total
         losses = _library()
-        for weight, name in ((self.dice, "DiceLoss"), (self.lovasz, "LovaszLoss")):
-            if weight:
-                measure = getattr(losses, name)("multiclass", ignore_index=ignore_index)
-                total = total + weight * measure(logits, labels)
+        if self.dice:
+            measure = losses.DiceLoss("multiclass", ignore_index=ignore_index)
+            total = total + self.dice * measure(logits, labels)
+        if self.lovasz:
+            measure = losses.LovaszLoss("multiclass", ignore_index=ignore_index)
+            total = total + self.lovasz * measure(logits.float(), labels)  # it has no other
         return total
 
 
