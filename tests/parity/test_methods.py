@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from bpkd.losses.afdcd import AfDCD, block_mask, random_mask
 from bpkd.losses.afdcd_contrast import afdcd_contrast
+from bpkd.losses.attention import cbam_free
 from bpkd.losses.attnfd import AttnFD
 from bpkd.losses.cirkd_channel import CIRKDChannel
 from bpkd.losses.cirkd_memory import cirkd_memory
 from bpkd.losses.crosskd import align_scale, crosskd
 from bpkd.losses.cwd import CWDLevels, cwd
+from bpkd.losses.dist import pearson_distance
 from bpkd.losses.fgd import FGD, attention, box_masks
 from bpkd.losses.freekd import FreeKD, freekd, prompted
 from bpkd.losses.graph import GraphModule
@@ -92,6 +94,8 @@ def test_maskds_tokens(seed: int) -> None:
         (gradient,) = torch.autograd.grad(value, tokens, retain_graph=True)
         ref.check(gradient, f"stage1_{name}_grad_tokens")
     ref.check(ce.detach(), "stage1_ce")
+    sums = receptive_masks(ref["logits_t"], ref["tokens"]).sum(dim=1, keepdim=True)
+    ref.check(ref["logits_t"] * sums, "stage1_out")
     ref.check((ce + dice).detach() + 0.4 * ref["stage1_aux_ce"], "stage1_loss")
     ref.check(mask_dice(ref["masks"]), "stage1_dice")
 
@@ -285,6 +289,8 @@ def test_pkd(seed: int) -> None:
         loss = 6 * pkd(ours, target[f"l{level}"])
         ref.check(loss.detach(), f"w6_loss{level}")
         ref.check(torch.autograd.grad(loss, ours)[0], f"w6_grad{level}")
+    ours, theirs = (each["l0"].detach().movedim(1, 0).flatten(1) for each in (maps, target))
+    ref.check(1 - pearson_distance(ours, theirs), "pearson0")
     channels = next(iter(maps.values())).shape[1]
     module = PKD(channels, channels, list(maps), ignore_index=None)
     total = module(output(**maps), output(**target), nothing(2, 4, 4))["pkd"]
@@ -331,6 +337,8 @@ def test_attnfd(seed: int, kind: str) -> None:
     for stage in stages:
         refined = module.attention[stage](maps[f"f{stage}"])
         ref.check(refined.detach(), f"refined_s{stage}")
+        refine = module.teacher_attention[stage] if kind == "learned" else cbam_free
+        ref.check(refine(target[f"f{stage}"]), f"{kind}_refined_t{stage}")
 
 
 # CIRKDV2 ------------------------------------------------------------------------------------------
@@ -382,7 +390,12 @@ def test_cirkds_channel_memory_without_storing(seed: int) -> None:
     ref.check(projected.detach(), "proj_s")
     rows = [nn.functional.normalize(m.flatten(2), dim=2).flatten(0, 1) for m in (projected, target)]
     loss = cirkd_memory(rows[0], rows[1], ref["queue"][ref["contrast_index"]])
-    wanted = {"core_memory_grad_head_conv2_weight": module.head[3].weight}
+    wanted = {
+        "core_memory_grad_head_conv1_weight": module.head[0].weight,
+        "core_memory_grad_head_bn_weight": module.head[1].weight,
+        "core_memory_grad_head_bn_bias": module.head[1].bias,
+        "core_memory_grad_head_conv2_weight": module.head[3].weight,
+    }
     ref.check_loss(loss, "core_memory", core_memory_grad=maps, **wanted)  # type: ignore[arg-type]
 
 
