@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bpkd import UserError, train
+from bpkd import UserError, evaluate, train
 from bpkd.datasets.scenes import Scenes
 from bpkd.recipe.loading import load_recipe
 from bpkd.training import class_weights as subject
 from bpkd.training.building import build
-from bpkd.training.class_weights import balanced, class_shares
+from bpkd.training.class_weights import balanced, check_own_loss, class_shares
 from tests.runs import killed, run
 
 CLASSES = len(Scenes("train").classes)
@@ -85,6 +87,26 @@ def test_balanced_is_computed_once_and_recorded(
     (folder / "class_weights.csv").write_text("name,weight\nsky,heavy\n")
     with pytest.raises(UserError, match="is damaged: expected name,weight and a line a class"):
         subject.class_weights(load_recipe(recipe, given), Scenes("train"), folder)
+
+
+def test_a_missing_library_stops_a_run_before_it_begins_and_no_evaluation(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run(recipe, "dice", "task_loss.dice=0.5", "max_iters=1", "evaluation.every=1")
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch.losses", None)
+    assert evaluate(folder, split="val")
+    with pytest.raises(UserError, match=r"task_loss\.dice or task_loss\.lovasz needs segmentation"):
+        run(recipe, "never", "task_loss.dice=0.5")
+    assert not (recipe.parent / "never").exists()
+
+
+@pytest.mark.parametrize("change", ["class_weights=balanced", "task_loss.label_smoothing=0.1"])
+def test_instances_have_no_label_maps(recipe: Path, change: str) -> None:
+    data = SimpleNamespace(task="instance")
+    check_own_loss(load_recipe(recipe), data)
+    key = change.partition("=")[0].partition(".")[0]
+    with pytest.raises(UserError, match=f"{key} is for label maps, and bpkd.datasets.scenes"):
+        check_own_loss(load_recipe(recipe, [change]), data)
 
 
 @pytest.mark.parametrize(

@@ -111,9 +111,6 @@ class TaskLoss:
         ohem: threshold and least pixels an image of :func:`hard_pixels`; None: every pixel.
         dice: weight of the Dice loss (mean over the batch's classes); 0: without.
         lovasz: weight of the Lovász-softmax loss (mean over the batch's classes); 0: without.
-
-    Raises:
-        UserError: Dice or Lovász is wanted and segmentation-models-pytorch is not installed.
     """
 
     class_weights: tuple[float, ...] | None = None
@@ -121,10 +118,6 @@ class TaskLoss:
     ohem: tuple[float, int] | None = None
     dice: float = 0.0
     lovasz: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.dice or self.lovasz:
-            _library()
 
     def __call__(self, logits: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
         """Logits (N, C, H, W), float32 or better, and labels (N, H, W) int64 -> a scalar."""
@@ -139,7 +132,7 @@ class TaskLoss:
         total = cross_entropy(logits, labels, ignore_index, given, self.label_smoothing, kept)
         if not (self.dice or self.lovasz) or not (labels != ignore_index).any():
             return total
-        losses = _library()
+        losses = library()
         if self.dice:
             measure = losses.DiceLoss("multiclass", ignore_index=ignore_index)
             total = total + self.dice * measure(logits, labels)
@@ -152,5 +145,10 @@ class TaskLoss:
 CROSS_ENTROPY = TaskLoss()
 
 
-def _library() -> Any:
+def library() -> Any:
+    """Where Dice and Lovász come from.
+
+    Raises:
+        UserError: segmentation-models-pytorch is not installed.
+    """
     return extra("segmentation_models_pytorch.losses", "task_loss.dice or task_loss.lovasz", "smp")

@@ -17,7 +17,7 @@ from bpkd.inference.tasks import build_task
 from bpkd.networks.building import build_network
 from bpkd.recipe.schema import Recipe
 from bpkd.support.seeds import seeded
-from bpkd.training.class_weights import class_weights
+from bpkd.training.class_weights import check_own_loss, class_weights
 from bpkd.training.distiller import Distiller
 from bpkd.training.losses import build_losses
 from bpkd.training.optimization import optimization
@@ -53,6 +53,7 @@ def build(recipe: Recipe, begun: Path | None = None) -> Parts:
     """
     data = build_data(recipe, "train")
     val = build_data(recipe, "val") if recipe.data.val else None
+    check_own_loss(recipe, data)
     weights = class_weights(recipe, data, begun)
     return Parts(data, val, build_distiller(recipe, data, weights), weights)
 

@@ -12,10 +12,26 @@ import torch
 
 from bpkd.datasets.parallel import each
 from bpkd.errors import UserError
+from bpkd.losses.task import library
 from bpkd.recipe.schema import Recipe
 from bpkd.support.files import replacing_csv
 
 FILE = "class_weights.csv"
+
+
+def check_own_loss(recipe: Recipe, data: Any) -> None:
+    """Refuse a loss of label maps where there are none, and one whose library is not there.
+
+    Raises:
+        UserError: names the key.
+    """
+    given = {"class_weights": recipe.class_weights, "task_loss": recipe.task_loss}
+    task = getattr(data, "task", "semantic")
+    for key, value in given.items():
+        if task != "semantic" and value != Recipe.model_fields[key].default:
+            raise UserError(f"{key} is for label maps, and {recipe.data.use} has none; take it out")
+    if recipe.task_loss.dice or recipe.task_loss.lovasz:
+        library()
 
 
 def class_weights(recipe: Recipe, data: Any, begun: Path | None = None) -> tuple[float, ...] | None:
