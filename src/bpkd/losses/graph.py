@@ -34,6 +34,6 @@ class GraphModule(nn.Module):
         """(N, D, h, w) -> (N, D, h, w)."""
         q, k, v = (part(maps).flatten(2) for part in (self.q, self.k, self.v))
         weights = (q.transpose(1, 2) @ k / sqrt(q.shape[1])).softmax(dim=2)
-        messages = (v @ weights.transpose(1, 2)).view(len(maps), -1, *maps.shape[-2:])
+        messages = (v @ weights.transpose(1, 2)).reshape(len(maps), -1, *maps.shape[-2:])
         refined = F.relu(self.message(messages))
         return F.relu(self.out(torch.cat([maps, refined], dim=1)))

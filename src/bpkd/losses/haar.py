@@ -50,6 +50,9 @@ def inverse_haar(low: Tensor, details: Sequence[Tensor]) -> Tensor:
         x, y, z = detail.unbind(dim=2)
         corners = torch.stack([low + x + y + z, low + x - y - z, low - x + y - z, low - x - y + z])
         low = (
-            (corners / 2).view(2, 2, n, d, h, w).permute(2, 3, 4, 0, 5, 1).reshape(n, d, 2 * h, -1)
+            (corners / 2)
+            .reshape(2, 2, n, d, h, w)
+            .permute(2, 3, 4, 0, 5, 1)
+            .reshape(n, d, 2 * h, -1)
         )
     return low

@@ -38,7 +38,7 @@ def mixed(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """
     ours, theirs = source.flatten(2), target.flatten(2)
     alike = F.normalize(theirs, dim=2) @ F.normalize(ours, dim=2).transpose(1, 2)
-    return (alike @ ours).view_as(target), ((1 - alike) @ ours).view_as(target)
+    return (alike @ ours).reshape(target.shape), ((1 - alike) @ ours).reshape(target.shape)
 
 
 def row_triplet(
