@@ -151,6 +151,21 @@ def test_the_index_names_every_page_and_recipes_that_exist() -> None:
     assert named == compared - {"methods/plain", "methods/teacher"}
 
 
+def test_the_page_of_the_students_own_loss(tmp_path: Path) -> None:
+    page = ROOT / "docs/own_loss.md"
+    test_numbers_worked_by_hand(page)
+    (tmp_path / "recipe.yaml").write_text(f"base: demo/plain\n{blocks(page, 'yaml')[0]}")
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    assert recipe.class_weights == "balanced" and recipe.task_loss.dice == 0.5
+    plain = load_recipe("demo/plain", ["task_loss.ohem={}"]).model_dump()
+    for key, default in re.findall(r"^\| `([\w.]+)` \| `?([\w.]+)`? \|", page.read_text(), re.M):
+        value: Any = plain
+        for part in key.split("."):
+            value = value[part]
+        if key != "task_loss.ohem":
+            assert value == yaml.safe_load(default), key
+
+
 # A method of one's own ----------------------------------------------------------------------------
 
 

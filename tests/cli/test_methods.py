@@ -77,7 +77,7 @@ def test_a_name_finds_its_loss_first_and_then_all_of_its_method() -> None:
         "skds.PairWise",
         "skds.PixelWise",
     ]
-    assert done("methods", "CIRKD").count("use: ") == 2
+    assert done("methods", "CIRKD").count("use: ") == 3
 
 
 def test_an_unknown_name_is_met_with_the_nearest() -> None:

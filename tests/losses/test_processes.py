@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 from torch import Tensor
 
 from bpkd.losses.cirkd import CIRKDMiniBatch
+from bpkd.losses.cirkd_channel import CIRKDChannel
 from bpkd.losses.cirkd_memory import CIRKDMemory
 from bpkd.networks.base import SegOutput
 
@@ -37,7 +38,11 @@ def results(images: slice) -> dict[str, Tensor]:
     for _ in range(3):
         memory(*outputs, labels)
     assert student.grad is not None
+    channels = CIRKDChannel(6, 8, pool=1, slots=50).double()
+    for _ in range(3):
+        channels(*outputs, labels)
     queues = {name: value for name, value in memory.named_buffers() if not name.startswith("head")}
+    queues |= {"channel_queue": channels.queue, "channel_next": channels.next}
     return {"loss": loss.detach(), "gradient": student.grad, **queues}
 
 
@@ -57,6 +62,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     # Each process's backward holds what both losses send to its images; their mean is trained on.
     gradient = torch.cat([first["gradient"], second["gradient"]]) / 2
     torch.testing.assert_close(gradient, whole["gradient"], rtol=1e-9, atol=1e-12)
-    for name in ("pixel_queue", "region_queue", "pixel_next", "region_next", "calls"):
+    names = ("pixel_queue", "region_queue", "pixel_next", "region_next", "calls")
+    for name in (*names, "channel_queue", "channel_next"):
         assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], whole[name], rtol=0, atol=1e-15)

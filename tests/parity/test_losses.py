@@ -6,9 +6,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -26,42 +23,9 @@ from bpkd.losses.ifvd import class_cosines, ifvd
 from bpkd.losses.kd import Reduction, kd
 from bpkd.losses.skds import PairWise, pair_wise
 from bpkd.networks.base import SegOutput
+from tests.parity.reference import Reference
 
-DATA = Path(__file__).parent / "data" / "losses"
 both_seeds = pytest.mark.parametrize("seed", [0, 1])
-
-
-class Reference:
-    """The arrays of one method and seed, by name; floats as float64."""
-
-    def __init__(self, method: str, seed: int) -> None:
-        with np.load(DATA / f"{method}.npz") as arrays:
-            self.arrays = {
-                name.removeprefix(f"s{seed}_"): torch.from_numpy(arrays[name])
-                for name in arrays.files
-                if name.startswith(f"s{seed}_")
-            }
-
-    def __getitem__(self, name: str) -> Tensor:
-        value = self.arrays[name]
-        return value.double() if value.is_floating_point() else value.long()
-
-    def input(self, name: str) -> Tensor:
-        """One that the gradient is wanted of."""
-        return self[name].requires_grad_()
-
-    def check(self, value: Tensor, name: str) -> None:
-        """Equal to 1e-9 of the reference's largest entry."""
-        expected = self[name]
-        assert value.dtype == torch.float64 and value.shape == expected.shape
-        assert (value - expected).abs().max() <= 1e-9 * expected.abs().max()
-
-    def check_loss(self, loss: Tensor, name: str, **inputs: Tensor) -> None:
-        """``name``_loss, and the gradient of each of ``inputs`` under its own name."""
-        self.check(loss.detach(), f"{name}_loss")
-        gradients = torch.autograd.grad(loss, list(inputs.values()), retain_graph=True)
-        for key, gradient in zip(inputs, gradients, strict=True):
-            self.check(gradient, key)
 
 
 def features(maps: Tensor, classes: int = 5) -> SegOutput:

@@ -52,7 +52,7 @@ def recipe(
 
 @app.command()
 def table(
-    number: Annotated[str, typer.Argument(help="2, 3 or 80k.")],
+    number: Annotated[str, typer.Argument(help="2, 3, 80k or later.")],
     runs: Annotated[
         Path | None, typer.Option(help="Folder of runs, as DATA/PAIR/METHOD or METHOD-SEED.")
     ] = None,
@@ -76,11 +76,13 @@ def table(
     """Fill one of the paper's tables with your runs, beside the published numbers.
 
     Table 2: every pair and method at 40,000 iterations; 80k: the same at 80,000; 3: trimap IoU
-    class by class. Rows without a run stay open.
+    class by class. Rows without a run stay open. later: what the authors of the methods after BPKD
+    publish, beside what their students reach alone.
 
         bpkd train table2/cityscapes/pspnet/bpkd data.root=data/cityscapes
         bpkd table 2 --runs runs/table2 --data cityscapes
     """
+    from bpkd.report.later import later
     from bpkd.report.paper_classes import by_class
     from bpkd.report.paper_layout import pairs_and_methods
     from bpkd.support.files import check_writable
@@ -91,6 +93,9 @@ def table(
         _refuse(number, published=published)
         names = data or ["cityscapes"]
         grids = [by_class(runs, d, pair or "pspnet", width or 3, bar) for d in names]
+    elif number == "later":
+        _refuse(number, runs=runs, pair=pair, width=width, published=published)
+        grids = later(data or [])
     else:
         _refuse(number, pair=pair, width=width)
         grids = pairs_and_methods(number, runs, data or [], published, bar)

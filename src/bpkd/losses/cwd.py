@@ -5,13 +5,15 @@ Shu et al., Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from bpkd.losses.common import full_precision, labelled_pixels, like_student
 from bpkd.losses.divergence import kl_divergence
-from bpkd.losses.features import channel_adapter, feature_maps
+from bpkd.losses.features import channel_adapter, counted, each_level, feature_maps
 from bpkd.networks.base import SegOutput
 
 # Far below any logit, yet finite: its softmax is 0 and differences of it are not nan.
@@ -107,3 +109,43 @@ class CWDFeatures(nn.Module):
         maps, target = feature_maps(student, teacher, self.feature)
         valid = labelled_pixels(labels, maps, self.ignore_index)
         return {"cwd_features": cwd(self.adapter(maps), target, self.temperature, valid)}
+
+
+class CWDLevels(nn.Module):
+    """:func:`cwd` on each level of a pyramid, added up, with a 1x1 convolution as above.
+
+    As MMRazor's configurations for detectors have it: every level counts as much as any other.
+
+    Args:
+        student_channels: channels of the student's features: one number, or one a feature.
+        teacher_channels: channels of the teacher's features, the same.
+        temperature: T > 0.
+        features: names of the features.
+        ignore_index: label of pixels that are left out, where the target is labels.
+    """
+
+    weights: ClassVar[dict[str, float]] = {"cwd_levels": 10.0}
+
+    def __init__(
+        self,
+        student_channels: int | Sequence[int],
+        teacher_channels: int | Sequence[int],
+        temperature: float = 1.0,
+        features: Sequence[str] = ("p2", "p3", "p4", "p5", "p6"),
+        ignore_index: int | None = 255,
+    ) -> None:
+        super().__init__()
+        ours = each_level(student_channels, features)
+        theirs = each_level(teacher_channels, features)
+        self.adapters = nn.ModuleList(map(channel_adapter, ours, theirs))
+        self.temperature, self.features = temperature, tuple(features)
+        self.ignore_index = ignore_index
+
+    def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
+        """Outputs of both networks and what the images show -> the term ``cwd_levels``."""
+        terms = []
+        for name, adapter in zip(self.features, self.adapters, strict=True):
+            maps, theirs = feature_maps(student, teacher, name)
+            valid = counted(target, maps, self.ignore_index)
+            terms.append(cwd(adapter(maps), theirs, self.temperature, valid))
+        return {"cwd_levels": torch.stack(terms).sum()}

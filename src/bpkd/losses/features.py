@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -11,16 +11,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.losses.common import full_precision
-from bpkd.networks.base import SegOutput, resize
+from bpkd.losses.common import full_precision, labelled_pixels
+from bpkd.networks.base import resize
 
 
-def feature_maps(student: SegOutput, teacher: SegOutput, name: str) -> tuple[Tensor, Tensor]:
+def feature_maps(
+    student: Any,
+    teacher: Any,
+    name: str,
+    resized: Literal["teacher", "student"] = "teacher",
+) -> tuple[Tensor, Tensor]:
     """The feature maps ``name`` of both networks, the teacher's as a target.
+
+    Args:
+        student: an output with ``features``.
+        teacher: the same.
+        name: of the features.
+        resized: whose maps go to the size of the other's (bilinear).
 
     Returns:
         student: (N, D, h, w), float32 or better: squares and norms are no work for half precision.
-        teacher: (N, D', h, w), the same, without gradient, resized to the student's (bilinear).
+        teacher: (N, D', h, w), the same, without gradient.
 
     Raises:
         UserError: one of them has no features of that name.
@@ -31,7 +42,41 @@ def feature_maps(student: SegOutput, teacher: SegOutput, name: str) -> tuple[Ten
             raise UserError(f"feature: the {who} has no features named {name!r}; it has: {names}")
     maps = full_precision(student.features[name])
     target = full_precision(teacher.features[name].detach())
+    if resized == "student":
+        return resize(maps, target.shape[-2:]), target
     return maps, resize(target, maps.shape[-2:])
+
+
+def each_level(channels: int | Sequence[int], features: Sequence[str]) -> list[int]:
+    """Channels of each of several features: one number for all of them, or one each.
+
+    Raises:
+        UserError: there are more or fewer than features.
+
+    Example:
+        >>> each_level(256, ["p3", "p4"])
+        [256, 256]
+    """
+    counts = [channels] * len(features) if isinstance(channels, int) else list(channels)
+    if len(counts) != len(features) or not features:
+        raise UserError(
+            f"features: expected one or more names, and channels for each; got {list(features)} "
+            f"and {counts}"
+        )
+    return counts
+
+
+def counted(target: Any, maps: Tensor, ignore_index: int | None) -> Tensor | None:
+    """The maps' pixels that count: labelled ones, where ``target`` is labels (N, H, W).
+
+    Another target, such as an image's instances, ignores none: every pixel counts.
+
+    Returns:
+        (N, 1, h, w) booleans, or None where every pixel counts.
+    """
+    if not isinstance(target, Tensor):
+        return None
+    return labelled_pixels(target, maps, ignore_index)
 
 
 def channel_adapter(student_channels: int, teacher_channels: int) -> nn.Module:
@@ -39,6 +84,11 @@ def channel_adapter(student_channels: int, teacher_channels: int) -> nn.Module:
     if student_channels == teacher_channels:
         return nn.Identity()
     return nn.Conv2d(student_channels, teacher_channels, kernel_size=1, bias=False)
+
+
+def zeroed(maps: Tensor, valid: Tensor | None) -> Tensor:
+    """Maps with 0 at the pixels that do not count; ``valid`` as of :func:`counted`."""
+    return maps if valid is None else maps * valid
 
 
 def nearest_labels(labels: Tensor, size: Sequence[int] | torch.Size) -> Tensor:

@@ -5,7 +5,7 @@ Yang et al., Masked Generative Distillation, ECCV 2022, equations 2 to 5.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,13 +41,14 @@ class MGD(nn.Module):
     """:func:`mgd`, with the generator: two 3x3 convolutions with a ReLU between.
 
     Random pixels of the student's features are set to 0 first (by torch's global generator), all
-    channels of a pixel together. A student that equals its teacher is not at 0. The weight and
-    the share are the paper's for segmentation.
+    channels of a pixel together; or random channels, all pixels of a channel together. A student
+    that equals its teacher is not at 0. The weight and the share are the paper's for segmentation.
 
     Args:
         student_channels: channels of the student's features.
         teacher_channels: channels of the teacher's features.
-        masked: share of pixels that are set to 0, in [0, 1].
+        masked: share of pixels (or channels) that are set to 0, in [0, 1].
+        holes: ``pixels``, or ``channels`` (a switch of MMRazor's code).
         feature: name of the features.
         ignore_index: label of pixels that are left out; None keeps them, as published code does.
     """
@@ -59,12 +60,13 @@ class MGD(nn.Module):
         student_channels: int,
         teacher_channels: int,
         masked: float = 0.75,
+        holes: Literal["pixels", "channels"] = "pixels",
         feature: str = "head",
         ignore_index: int | None = 255,
     ) -> None:
         super().__init__()
         if not 0 <= masked <= 1:
-            raise UserError(f"MGD: masked is a share of pixels in [0, 1], got {masked}")
+            raise UserError(f"MGD: masked is a share in [0, 1], got {masked}")
         self.adapter: nn.Module = nn.Identity()
         if student_channels != teacher_channels:
             self.adapter = nn.Conv2d(student_channels, teacher_channels, kernel_size=1)
@@ -74,6 +76,7 @@ class MGD(nn.Module):
             nn.Conv2d(teacher_channels, teacher_channels, kernel_size=3, padding=1),
         )
         self.masked = masked
+        self.holes = holes
         self.feature = feature
         self.ignore_index = ignore_index
 
@@ -81,8 +84,9 @@ class MGD(nn.Module):
         """Outputs of both networks and labels (N, H, W) -> the term ``mgd``."""
         maps, target = feature_maps(student, teacher, self.feature)
         valid = labelled_pixels(labels, maps, self.ignore_index)
-        n, _, h, w = maps.shape
-        kept = torch.rand(n, 1, h, w, device=maps.device) >= self.masked
+        (n, channels), (h, w) = target.shape[:2], maps.shape[-2:]
+        size = (n, 1, h, w) if self.holes == "pixels" else (n, channels, 1, 1)
+        kept = torch.rand(size, device=maps.device) >= self.masked
         # The generator looks at neighbours: what is ignored must not reach it either.
         kept = kept if valid is None else kept & valid
         return {"mgd": mgd(self.generator(self.adapter(maps) * kept), target, valid)}

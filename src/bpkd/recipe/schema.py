@@ -17,10 +17,13 @@ from bpkd.recipe.sections import (
     Positive,
     Schedule,
     Section,
+    TaskLossSection,
     Teacher,
 )
 from bpkd.support.messages import shown
 
+#: One number a class, or by their shares of the training split's pixels.
+ClassWeights = Literal["balanced"] | list[Annotated[float, Field(ge=0)]]
 #: The optimizer where a recipe names none; it may still change its arguments.
 SGD = {"use": "torch.optim.SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 
@@ -51,6 +54,8 @@ class Recipe(Section):
     teacher: str | Teacher | None = None
     losses: Annotated[dict[str, Loss], BeforeValidator(_without_null)] = Field(default_factory=dict)
     auxiliary_weight: Annotated[float, Field(ge=0)] = 0.4
+    class_weights: ClassWeights | None = None
+    task_loss: TaskLossSection = TaskLossSection()
     optimizer: Annotated[Component, BeforeValidator(_over_sgd)] = Component.model_validate(SGD)
     head_lr: Annotated[float, Field(gt=0)] = 1.0
     schedule: Schedule = Schedule()

@@ -115,6 +115,22 @@ class Loss(Component):
             )
 
 
+class Ohem(Section):
+    """Which pixels are hard enough; see :func:`bpkd.losses.task.hard_pixels`."""
+
+    threshold: Share = 0.7
+    min_kept: Annotated[int, Field(ge=0)] = 100_000
+
+
+class TaskLossSection(Section):
+    """What changes the student's own cross-entropy; see :class:`bpkd.losses.task.TaskLoss`."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ohem: Ohem | None = None
+    dice: Annotated[float, Field(ge=0)] = 0.0
+    lovasz: Annotated[float, Field(ge=0)] = 0.0
+
+
 class Schedule(Section):
     """Polynomial decay of the learning rate to a floor, after a linear warm-up."""
 

@@ -126,11 +126,13 @@ def markdown_table(found: list[type[Any]]) -> str:
 
 def page(loss: type[Any], markdown: bool) -> str:
     """All about one loss."""
+    paper = reference(loss) + "."
     if markdown:
         title, fence = f"## {loss.__name__}: {summary(loss)}", f"```yaml\n{recipe(loss)}\n```"
         listed = [f"- `{name}` (`{default}`): {text}" for name, default, text in arguments(loss)]
     else:
         title, fence = f"{loss.__name__}: {summary(loss)}", textwrap.indent(recipe(loss), "    ")
+        paper = textwrap.fill(paper, 98)
         fill = textwrap.TextWrapper(80, initial_indent="    ", subsequent_indent="        ")
         listed = [
             fill.fill(f"{name} ({default}): {text}") for name, default, text in arguments(loss)
@@ -138,7 +140,7 @@ def page(loss: type[Any], markdown: bool) -> str:
     return "\n\n".join(
         [
             title,
-            reference(loss) + ".",
+            paper,
             "In a recipe, with the default weight of each of its terms:",
             fence,
             "Arguments, with their defaults:",

@@ -82,7 +82,7 @@ def pairs_and_methods(
         UserError: no such table, folder or data set, or a file that is no list of numbers.
     """
     if number not in paper.RECIPES:
-        known = suggestion(number, [*paper.RECIPES, "3"])
+        known = suggestion(number, [*paper.RECIPES, "3", "later"])
         raise UserError(f"{number!r} is no table of the paper that is known here; {known}")
     source, numbers = paper_numbers.read_numbers(published or paper_numbers.LIST)
     note = f"published: {source or published}. {NOTE}"

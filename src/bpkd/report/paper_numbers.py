@@ -8,9 +8,9 @@ from pathlib import Path
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line, suggestion
 
-_PACKAGED = Path(__file__).parent / "published"
+PACKAGED = Path(__file__).parent / "published"
 #: The authors' list of models, at 80,000 iterations.
-LIST = _PACKAGED / "80k.csv"
+LIST = PACKAGED / "80k.csv"
 DATA = {"cityscapes": "Cityscapes", "ade20k": "ADE20K", "pascal_context": "Pascal Context"}
 METHODS = {
     "teacher": "T: {teacher}",
@@ -31,7 +31,7 @@ Numbers = dict[tuple[str, str, str], dict[str, float]]
 
 def networks() -> dict[tuple[str, str], dict[str, str]]:
     """What each pair's teacher and student are called and how large they are, as published."""
-    rows = _rows(_PACKAGED / "networks.csv")[1]
+    rows = read_rows(PACKAGED / "networks.csv")[1]
     return {(row["pair"], row["role"]): row for row in rows}
 
 
@@ -48,7 +48,7 @@ def read_numbers(file: Path) -> tuple[str, Numbers]:
     Raises:
         UserError: no such file, or a line of it is no row of the tables.
     """
-    source, rows = _rows(file)
+    source, rows = read_rows(file)
     missing = [key for key in _KEYS if rows and key not in rows[0]]
     if rows and not set(MEASURES) & rows[0].keys():
         missing += MEASURES
@@ -86,7 +86,7 @@ def _per_cent(text: str) -> float:
     return value
 
 
-def _rows(file: Path) -> tuple[str, list[dict[str, str]]]:
+def read_rows(file: Path) -> tuple[str, list[dict[str, str]]]:
     """What the comments of a CSV file say, and its rows."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.datasets.draws import Transform
 from bpkd.datasets.loading import gather
 from bpkd.datasets.transforms import training_transform
 from bpkd.errors import UserError
+from bpkd.losses.task import CROSS_ENTROPY, TaskLoss
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput, resize
 from bpkd.recipe.sections import Augment
@@ -27,6 +27,7 @@ class Semantic:
             :mod:`bpkd.inference.windows`.
         ignore_index: label of pixels without a class.
         auxiliary_weight: of the auxiliary head's own loss.
+        loss: logits and labels at one size, ignore_index -> the student's own loss.
     """
 
     name = "semantic"
@@ -38,11 +39,13 @@ class Semantic:
         logits: Callable[[nn.Module, Tensor], Tensor],
         ignore_index: int = 255,
         auxiliary_weight: float = 0.4,
+        loss: TaskLoss = CROSS_ENTROPY,
     ) -> None:
         self.measures = measures
         self.logits = logits
         self.ignore_index = ignore_index
         self.auxiliary_weight = auxiliary_weight
+        self.loss = loss
 
     def transform(self, augment: Augment) -> Transform:
         """Scale, crop, flip and colours, see :mod:`bpkd.datasets.transforms`."""
@@ -67,19 +70,18 @@ class Semantic:
         return segmented
 
     def own_loss(self, output: SegOutput, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy of the logits, and of the auxiliary head's."""
-        terms = {"segmentation": self.cross_entropy(output.logits, target)}
+        """The loss of the logits, and of the auxiliary head's."""
+        terms = {"segmentation": self.at_labels_size(output.logits, target)}
         total = terms["segmentation"]
         if output.auxiliary is not None:
-            terms["auxiliary"] = self.cross_entropy(output.auxiliary, target)
+            terms["auxiliary"] = self.at_labels_size(output.auxiliary, target)
             total = total + self.auxiliary_weight * terms["auxiliary"]
         return total, terms
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean over labelled pixels, at the labels' size; 0 where there is none."""
-        logits = resize(logits.float(), labels.shape[-2:])
-        total = F.cross_entropy(logits, labels, ignore_index=self.ignore_index, reduction="sum")
-        return total / (labels != self.ignore_index).sum().clamp(min=1)
+    def at_labels_size(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits (N, C, h, w), resized to the labels' size."""
+        resized = resize(logits.float(), labels.shape[-2:])
+        return self.loss(resized, labels, self.ignore_index)
 
     @torch.inference_mode()
     def predict(self, network: nn.Module, images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -16,6 +17,7 @@ from bpkd.inference.tasks import build_task
 from bpkd.networks.building import build_network
 from bpkd.recipe.schema import Recipe
 from bpkd.support.seeds import seeded
+from bpkd.training.class_weights import check_own_loss, class_weights
 from bpkd.training.distiller import Distiller
 from bpkd.training.losses import build_losses
 from bpkd.training.optimization import optimization
@@ -30,15 +32,21 @@ class Parts:
         data: the data set to train on.
         val: the one to validate on, or None.
         distiller: student, teacher, losses and task.
+        class_weights: in the student's own loss, or None.
     """
 
     data: Any
     val: Any
     distiller: Distiller
+    class_weights: tuple[float, ...] | None = None
 
 
-def build(recipe: Recipe) -> Parts:
+def build(recipe: Recipe, begun: Path | None = None) -> Parts:
     """All parts of a recipe's run.
+
+    Args:
+        recipe: all of it.
+        begun: the folder of a run that goes on.
 
     Raises:
         UserError: something that the recipe names cannot be built; names the key.
@@ -51,10 +59,14 @@ def build(recipe: Recipe) -> Parts:
             f"data: the split {recipe.data.val!r} has other classes than {recipe.data.train!r}, "
             f"{len(val.classes)} and {len(data.classes)}: name those that count in data.classes"
         )
-    return Parts(data, val, build_distiller(recipe, data))
+    check_own_loss(recipe, data)
+    weights = class_weights(recipe, data, begun)
+    return Parts(data, val, build_distiller(recipe, data, weights), weights)
 
 
-def build_distiller(recipe: Recipe, data: Any) -> Distiller:
+def build_distiller(
+    recipe: Recipe, data: Any, class_weights: tuple[float, ...] | None = None
+) -> Distiller:
     """Student, teacher and losses of a recipe, ready to train on a data set."""
     student = build_student(recipe, len(data.classes))
     teacher = build_teacher(recipe, data.classes)
@@ -65,7 +77,7 @@ def build_distiller(recipe: Recipe, data: Any) -> Distiller:
         losses,
         weighted,
         optimization(recipe),
-        build_task(recipe, data),
+        build_task(recipe, data, class_weights),
         recipe.seed,
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,15 +21,19 @@ def build_losses(
 ) -> tuple[dict[str, nn.Module], dict[str, Weighted]]:
     """The losses by name, and their weights by the same names.
 
-    A loss that asks for ``num_classes``, ``student_channels`` or ``teacher_channels`` gets them.
+    A loss that asks for ``num_classes``, ``student_channels`` or ``teacher_channels`` gets them:
+    the channels of its ``feature``, or a list of those of its ``features``.
     """
     losses: dict[str, nn.Module] = {}
     weighted: dict[str, Weighted] = {}
     with seeded(recipe.seed + 1):
         for name, entry in recipe.losses.items():
-            given = {"num_classes": num_classes} if entry.accepts("num_classes") else {}
+            given: dict[str, Any] = {}
+            if entry.accepts("num_classes"):
+                given["num_classes"] = num_classes
             if entry.accepts("student_channels") and teacher is not None:
-                where, feature = f"losses.{name}.feature", entry.argument("feature", "head")
+                key = "features" if entry.accepts("features") else "feature"
+                where, feature = f"losses.{name}.{key}", entry.argument(key, "head")
                 given["student_channels"] = _channels(student, feature, where, "student")
                 given["teacher_channels"] = _channels(teacher, feature, where, "teacher")
             losses[name] = entry.built(f"losses.{name}", **given)
@@ -63,12 +69,14 @@ def _weights(name: str, entry: Loss, loss: nn.Module) -> dict[str, float]:
     return weights
 
 
-def _channels(network: nn.Module, feature: str, where: str, who: str) -> int:
-    """Channels of a named feature map, found by a small forward pass.
+def _channels(
+    network: nn.Module, feature: str | Sequence[str], where: str, who: str
+) -> int | list[int]:
+    """Channels of a named feature map, or of several, found by a small forward pass.
 
     Args:
         network: images -> an output with ``features``.
-        feature: name of the feature map.
+        feature: name of the feature map, or names.
         where: the recipe's key, for the message.
         who: student or teacher, for the message.
     """
@@ -77,9 +85,12 @@ def _channels(network: nn.Module, feature: str, where: str, who: str) -> int:
     with torch.no_grad():
         output = network.eval()(torch.zeros(1, 3, 64, 64, device=device))
     network.train(training)
-    if feature not in output.features:
-        known = ", ".join(output.features)
-        raise UserError(
-            f"{where}: the {who} has no features named {feature!r}; it has: {known or 'none'}"
-        )
-    return int(output.features[feature].shape[1])
+    for name in [feature] if isinstance(feature, str) else feature:
+        if name not in output.features:
+            known = ", ".join(output.features)
+            raise UserError(
+                f"{where}: the {who} has no features named {name!r}; it has: {known or 'none'}"
+            )
+    if isinstance(feature, str):
+        return int(output.features[feature].shape[1])
+    return [int(output.features[name].shape[1]) for name in feature]

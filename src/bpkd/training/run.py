@@ -17,7 +17,9 @@ from bpkd.runs.loading import write_student
 from bpkd.runs.recorder import Recorder, Stopped
 from bpkd.support.tensors import write_tensors
 from bpkd.training.building import build, build_loaders, build_student
+from bpkd.training.class_weights import write_class_weights
 from bpkd.training.distiller import Distiller
+from bpkd.training.preparation import Preparation
 from bpkd.training.trainer import build_trainer, quiet
 
 
@@ -54,13 +56,15 @@ def train(
     if start >= recipe.max_iters:
         return folder
     quiet()
-    parts = build(recipe)
+    parts = build(recipe, folder if start else None)
     data, distiller, validate = parts.data, parts.distiller, parts.val is not None
     looked = look(data, parts.val, recipe.data)
     with or_nothing(folder):
         if is_first():
             begin(folder, recipe, data, start, looked)
             write_student(folder, distiller.student)
+            if recipe.class_weights == "balanced":
+                write_class_weights(folder, data, parts.class_weights or ())
         run = Recorder(
             folder,
             data.classes,
@@ -69,6 +73,7 @@ def train(
             best_by=distiller.task.best_by,
         )
         trainer = build_trainer(recipe, run, validate, progress)
+        trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
         loaders = build_loaders(recipe, parts, start, trainer)
         if trainer.is_global_zero:
             _say_batch(folder, effective_batch(recipe, trainer.world_size), progress)
