@@ -23,7 +23,8 @@ def methods(
 
         bpkd methods cwd
     """
-    from bpkd.report.method_list import entry, losses, markdown_table, named, page
+    from bpkd.report.described import losses
+    from bpkd.report.method_list import entry, markdown_table, named, page
 
     found = losses()
     if name is not None:

@@ -5,15 +5,12 @@ All of it is read from the losses themselves: their files' first paragraphs, the
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 import re
 import textwrap
 from typing import Any
 
-import bpkd.losses
 from bpkd.errors import UserError
+from bpkd.report.described import Described
 from bpkd.support.messages import suggestion
 
 #: Arguments that no recipe gives: they follow from the networks and the data.
@@ -25,75 +22,59 @@ or at the end).
 """
 
 
-def losses() -> list[type[Any]]:
-    """Every loss of the package: the Modules in bpkd.losses that have default weights."""
-    found = []
-    for info in pkgutil.walk_packages(bpkd.losses.__path__, "bpkd.losses."):
-        module = importlib.import_module(info.name)
-        for _, loss in inspect.getmembers(module, inspect.isclass):
-            if loss.__module__ == info.name and isinstance(getattr(loss, "weights", None), dict):
-                found.append(loss)
-    return sorted(found, key=lambda loss: loss.__name__.lower())
-
-
-def summary(loss: type[Any]) -> str:
+def summary(loss: Described) -> str:
     """What a method does, in a line: the first one of its file, without the acronym."""
     return _paragraphs(loss)[0].partition(": ")[2].rstrip(".")
 
 
-def reference(loss: type[Any]) -> str:
+def reference(loss: Described) -> str:
     """Authors, title, venue and year: how the second paragraph of its file begins."""
     return re.match(r".*?\b\d{4}\b", _paragraphs(loss)[1]).group()  # type: ignore[union-attr]
 
 
-def arguments(loss: type[Any]) -> list[tuple[str, str, str]]:
+def arguments(loss: Described) -> list[tuple[str, str, str]]:
     """Name, default and meaning of each argument that a recipe may give."""
-    _, _, section = inspect.cleandoc(loss.__doc__ or "").partition("Args:\n")
+    _, _, section = loss.doc.partition("Args:\n")
     section = section.partition("\n\n")[0]
     meanings = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE))
     return [
-        (name, _yaml(parameter.default), " ".join(meanings[name].split()))
-        for name, parameter in inspect.signature(loss).parameters.items()
+        (name, _yaml(default), " ".join(meanings[name].split()))
+        for name, default in loss.arguments.items()
         if name not in GIVEN
     ]
 
 
-def recipe(loss: type[Any]) -> str:
+def recipe(loss: Described) -> str:
     """The loss as it stands in a recipe, with its default weights."""
-    name = loss.__name__.lower()
-    return f"losses:\n  {name}:\n    use: {_use(loss)}\n    weight: {_weights(loss)}"
+    name = loss.name.lower()
+    return f"losses:\n  {name}:\n    use: {loss.use}\n    weight: {_weights(loss)}"
 
 
-def named(name: str, found: list[type[Any]]) -> list[type[Any]]:
+def named(name: str, found: list[Described]) -> list[Described]:
     """The loss of that name, or those of the method of that name; in any case of letters.
 
     Raises:
         UserError: there is none.
     """
     wanted = name.lower()
-    chosen = [loss for loss in found if loss.__name__.lower() == wanted]
+    chosen = [loss for loss in found if loss.name.lower() == wanted]
     chosen = chosen or [loss for loss in found if _method(loss).lower() == wanted]
     if not chosen:
-        known = (loss.__name__.lower() for loss in found)
+        known = (loss.name.lower() for loss in found)
         raise UserError(f"no method is called {name!r}; {suggestion(wanted, known)}")
     return chosen
 
 
-def _paragraphs(loss: type[Any]) -> list[str]:
-    module = importlib.import_module(loss.__module__)
-    return [" ".join(part.split()) for part in (module.__doc__ or "").split("\n\n")]
+def _paragraphs(loss: Described) -> list[str]:
+    return [" ".join(part.split()) for part in loss.file_doc.split("\n\n")]
 
 
-def _method(loss: type[Any]) -> str:
+def _method(loss: Described) -> str:
     """The acronym that its file begins with, which is also its page's name."""
     return re.split(r"\W", _paragraphs(loss)[0])[0]
 
 
-def _use(loss: type[Any]) -> str:
-    return f"{loss.__module__}.{loss.__name__}"
-
-
-def _weights(loss: type[Any]) -> str:
+def _weights(loss: Described) -> str:
     terms = ", ".join(f"{term}: {_yaml(weight)}" for term, weight in loss.weights.items())
     return f"{{{terms}}}"
 
@@ -107,16 +88,16 @@ def _yaml(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def entry(loss: type[Any]) -> str:
+def entry(loss: Described) -> str:
     """A loss in the list of all."""
-    lines = [reference(loss), f"use: {_use(loss)}", f"weight: {_weights(loss)}"]
-    return f"{loss.__name__}: {summary(loss)}\n" + textwrap.indent("\n".join(lines), "    ")
+    lines = [reference(loss), f"use: {loss.use}", f"weight: {_weights(loss)}"]
+    return f"{loss.name}: {summary(loss)}\n" + textwrap.indent("\n".join(lines), "    ")
 
 
-def markdown_table(found: list[type[Any]]) -> str:
+def markdown_table(found: list[Described]) -> str:
     """The list of all as Markdown."""
     rows = [
-        f"| `{loss.__name__}` | {summary(loss)} | {reference(loss)} | `{_use(loss)}` "
+        f"| `{loss.name}` | {summary(loss)} | {reference(loss)} | `{loss.use}` "
         f"| `{_weights(loss)}` |"
         for loss in found
     ]
@@ -124,14 +105,14 @@ def markdown_table(found: list[type[Any]]) -> str:
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
 
 
-def page(loss: type[Any], markdown: bool) -> str:
+def page(loss: Described, markdown: bool) -> str:
     """All about one loss."""
     paper = reference(loss) + "."
     if markdown:
-        title, fence = f"## {loss.__name__}: {summary(loss)}", f"```yaml\n{recipe(loss)}\n```"
+        title, fence = f"## {loss.name}: {summary(loss)}", f"```yaml\n{recipe(loss)}\n```"
         listed = [f"- `{name}` (`{default}`): {text}" for name, default, text in arguments(loss)]
     else:
-        title, fence = f"{loss.__name__}: {summary(loss)}", textwrap.indent(recipe(loss), "    ")
+        title, fence = f"{loss.name}: {summary(loss)}", textwrap.indent(recipe(loss), "    ")
         paper = textwrap.fill(paper, 98)
         fill = textwrap.TextWrapper(80, initial_indent="    ", subsequent_indent="        ")
         listed = [
