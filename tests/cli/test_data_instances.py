@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from bpkd.datasets.checking.first_look import look
+from bpkd.datasets.coco import COCO
+from bpkd.datasets.instance_scenes import InstanceScenes
 from bpkd.datasets.instances import Instances
+from bpkd.errors import UserError
 from bpkd.report.sheet_targets import drawn
 from tests.coco_folders import annotation, content, write
 from tests.commands import bpkd, done, refused
@@ -181,3 +186,12 @@ def test_prepare_counts_what_is_there(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     write(tmp_path, json.dumps(content())[:100])
     assert "it may have been cut off" in refused("data", "check", tmp_path)
+
+
+def test_a_first_look_before_training(tmp_path: Path) -> None:
+    kites = COCO(write(tmp_path, content()), "train", classes=["kite"])  # one class will do
+    looked = look(kites, InstanceScenes("val", size=(64, 64), count=2))
+    assert looked.sizes == [3, 2] and looked.summaries[0].labelled == 1
+    entries = content() | {"annotations": []}
+    with pytest.raises(UserError, match="train: no instance in 3 images, so nothing can be learnt"):
+        look(COCO(write(tmp_path, entries), "train"))
