@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from bpkd import train
+from bpkd.datasets.scenes import Scenes
 from tests.commands import done, refused
 from tests.runs import TINY
 
@@ -81,6 +82,15 @@ def test_mistakes(runs: dict[str, Path], tmp_path: Path) -> None:
     ):
         assert message in refused("figure", *words), words
     assert not out.exists()
+
+
+def test_a_run_of_another_task(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, bpkd, out = runs["plain"], runs["bpkd"], ["--out", tmp_path / "x.png"]
+    monkeypatch.setattr(Scenes, "task", "instance", raising=False)
+    for words in (["grid", plain, bpkd], ["edges", bpkd]):
+        assert "is for the task 'instance'" in refused("figure", *words, *out)
 
 
 def test_a_grid_without_its_teacher(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from bpkd.losses.edge_reduction import pixel_weights
 from bpkd.networks.base import SegOutput, resize
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
+from bpkd.report.figures import check_label_maps
 from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
 from bpkd.training.teachers import build_teacher
@@ -135,6 +136,7 @@ def of_run(run: str | Path, *overrides: str, split: str = "test", index: int = 0
     student = load(run)
     recipe = load_recipe(Path(run) / "recipe.yaml", overrides)
     data = build_data(recipe, split)
+    check_label_maps(data)
     if not 0 <= index < len(data):
         raise UserError(f"image {index}: the split has {len(data)} images, 0 to {len(data) - 1}")
     teacher = build_teacher(recipe, read_classes(Path(run))[0])

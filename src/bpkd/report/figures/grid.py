@@ -22,6 +22,7 @@ from bpkd.inference.overlay import colourise, overlay
 from bpkd.inference.windows import Inference, build_inference, predict
 from bpkd.report.compare import names_of, recipes_of, teacher_of
 from bpkd.report.figure import frame
+from bpkd.report.figures import check_label_maps
 from bpkd.report.figures.rule import Gain, trimap_gain, window
 from bpkd.runs.loading import load
 
@@ -78,6 +79,7 @@ def page(
     networks = {name: load(run) for name, run in names.items()}
     first = next(iter(recipes.values()))
     data = build_data(first, split)
+    check_label_maps(data)
     wanted = last or _as_in_the_paper(data)
     if wanted != "labels" and (teacher := teacher_of(list(recipes.values()))) is not None:
         if teacher.resolve() not in {run.resolve() for run in names.values()}:
