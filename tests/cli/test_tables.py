@@ -35,6 +35,15 @@ def test_what_a_recipe_trains() -> None:
     assert line.split() == [*recipe, "pspnet_r18", "pspnet_r101", "ADE20K", "80,000"]
 
 
+def test_recipes_of_each_table() -> None:
+    methods = ["bpkd", "bpkd_published", "cirkd", "cwd", "ifvd", "plain", "skds", "teacher"]
+    found = [x.split()[0] for x in done("recipes", "table1").splitlines() if "table1/" in x]
+    assert found == [f"table1/ade20k/pspnet/{method}" for method in methods]
+    found = [x.split()[0] for x in done("recipes", "Table3").splitlines() if "table2/" in x]
+    rows = ("plain", "cwd", "bpkd", "bpkd_published")
+    assert found == [f"table2/cityscapes/pspnet/{method}" for method in rows]
+
+
 def test_unknown_words_get_a_suggestion() -> None:
     assert "did you mean 'table2'?" in refused("recipes", "tabel2")
     assert "did you mean 'hrnet'?" in refused("recipes", "table2", "hrnt")
@@ -53,7 +62,11 @@ def test_published_numbers_need_no_torch() -> None:
     """They are there at once: importing torch and its company takes seconds."""
     program = (
         "import sys; from bpkd.report.paper_layout import pairs_and_methods as table; "
-        "table('2', None, []); sys.exit('torch' in sys.modules)"
+        "from bpkd.report.paper_trimap import by_class; table('2', None, []); "
+        "from bpkd.report.paper_instances import instances; instances(None); "
+        "from bpkd.report.paper_gains import gains; gains('3'); "
+        "by_class(None, 'cityscapes', 'pspnet'); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'pydantic', 'omegaconf')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -7,13 +7,16 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterable
-from typing import Any
+from functools import partialmethod
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import bpkd.losses
+from bpkd.losses.bpkd import BPKD
+from bpkd.losses.edge_reduction import Reduction
 from bpkd.networks.base import SegOutput
 
 # Small arguments for the constructors that ask for them.
@@ -84,10 +87,30 @@ def found() -> list[type[nn.Module]]:
     return out
 
 
+def settings() -> list[type[nn.Module]]:
+    """BPKD as published with each of its reductions, and with its other filter before the softmax.
+
+    Each is a class of its own that bears BPKD's name.
+    """
+    given: list[dict[str, Any]] = [{"pre_mask": True, "reduction": r} for r in get_args(Reduction)]
+    given.append({"pre_mask": "centred", "reduction": "mean"})
+    out: list[type[nn.Module]] = []
+    for arguments in given:
+        content = {
+            "weights": BPKD.weights,
+            "__init__": partialmethod(BPKD.__init__, **arguments),
+            "case": "BPKD-" + "-".join(map(str, arguments.values())),
+        }
+        out.append(type("BPKD", (BPKD,), content))
+    return out
+
+
 ALL = found()
 #: Those that take labels; the others have tests of their own.
 LOSSES = [cls for cls in ALL if getattr(cls, "task", "semantic") == "semantic"]
-every_loss = pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
+every_loss = pytest.mark.parametrize(
+    "cls", [*LOSSES, *settings()], ids=lambda cls: getattr(cls, "case", cls.__name__)
+)
 
 
 def build(cls: type[nn.Module]) -> nn.Module:

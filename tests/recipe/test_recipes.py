@@ -56,6 +56,18 @@ def test_the_tables_are_complete() -> None:
     assert set(ROWS) == wanted
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_table_1_is_table_2_from_random_weights(method: str) -> None:
+    """The teacher's row has nothing that it could start from."""
+    changes = [] if method == "teacher" else ["student.weights=null"]
+    own = load_recipe(f"table1/ade20k/pspnet/{method}")
+    other = load_recipe(f"table2/ade20k/pspnet/{method}", changes)
+    assert own.run == f"runs/table1/ade20k/pspnet/{method}"
+    assert own.model_copy(update={"run": other.run}) == other
+    if method != "teacher":
+        assert own.student.arguments == {"weights": None}
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_is_a_data_set_a_pair_a_schedule_and_a_method(name: str) -> None:
     table, data, pair, method = name.split("/")

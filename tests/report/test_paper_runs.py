@@ -95,7 +95,7 @@ def test_folders_that_fill_no_row(tmp_path: Path) -> None:
         if name != "cwd":
             (pair / name / "student.safetensors").touch()
     (pair / "notes.txt").touch()
-    found = [folder.name for folder in finished_runs(tmp_path, "ade20k", "hrnet", "bpkd")]
+    found = [folder.name for folder in finished_runs(pair, "bpkd")]
     assert found == ["bpkd", "bpkd-1"]
-    lines = [line.partition(str(pair))[2] for line in passed_over(tmp_path, "ade20k", "hrnet")]
+    lines = [line.partition(str(pair))[2] for line in passed_over(pair)]
     assert [line[1:11] for line in lines] == ["CWD is no ", "bpkd_seed2", "cwd is not"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bpkd.cli.common import Overrides, app, bar, console, put
+
+if TYPE_CHECKING:
+    from bpkd.report.paper_grid import Grid
 
 
 @app.command()
@@ -52,9 +56,10 @@ def recipe(
 
 @app.command()
 def table(
-    number: Annotated[str, typer.Argument(help="2, 3, 80k or later.")],
+    number: Annotated[str, typer.Argument(help="1, 2, 3, 4, 80k or later.")],
     runs: Annotated[
-        Path | None, typer.Option(help="Folder of runs, as DATA/PAIR/METHOD or METHOD-SEED.")
+        Path | None,
+        typer.Option(help="Folder of runs, as DATA/PAIR/METHOD or METHOD-SEED; table 4: METHOD."),
     ] = None,
     data: Annotated[
         list[str] | None, typer.Option(help="cityscapes, ade20k or pascal_context; repeatable.")
@@ -64,41 +69,42 @@ def table(
         typer.Option(help="For table 3: pspnet (default), hrnet, deeplabv3plus or isanet."),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(min=1, help="For table 3: of the trimap, in pixels; default 3.")
+        int | None,
+        typer.Option(min=1, help="For table 3: of the trimap, in pixels; default the nearest."),
     ] = None,
     published: Annotated[
         Path | None,
         typer.Option(help="A CSV of other published numbers: data,pair,method,mIoU,mAcc."),
     ] = None,
+    gains: Annotated[
+        bool, typer.Option("--gains", help="What BPKD gains in it, beside what the text says.")
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write it as CSV.")] = None,
 ) -> None:
-    """Fill one of the paper's tables with your runs, beside the published numbers.
+    """Print one of the paper's tables, with your runs beside the published numbers.
 
-    Table 2: every pair and method at 40,000 iterations; 80k: the same at 80,000; 3: trimap IoU
-    class by class. Rows without a run stay open. later: what the authors of the methods after BPKD
-    publish, beside what their students reach alone.
+    Table 1: students without ImageNet weights; 2: every pair and method at 40,000 iterations;
+    80k: the same at 80,000; 3: trimap IoU class by class; 4: instances. Rows without a run stay
+    open. later: what the authors of the methods after BPKD publish, beside what their students
+    reach alone.
 
+        bpkd table 1
         bpkd train table2/cityscapes/pspnet/bpkd data.root=data/cityscapes
         bpkd table 2 --runs runs/table2 --data cityscapes
     """
-    from bpkd.report.later import later
-    from bpkd.report.paper_classes import by_class
-    from bpkd.report.paper_layout import pairs_and_methods
+    from bpkd.errors import UserError
     from bpkd.support.files import check_writable
 
+    options = {"runs": runs, "data": data, "pair": pair, "width": width, "published": published}
+    _refuse(number, _USED.get(number, ()), **options)
+    if gains:
+        if number not in _GAINS:
+            raise UserError(f"table {number} has no --gains; {', '.join(_GAINS)} have")
+        _refuse(f"{number} --gains", (), **options)
     if csv is not None:
         check_writable(csv)  # measuring the runs may take hours
-    if number == "3":
-        _refuse(number, published=published)
-        names = data or ["cityscapes"]
-        grids = [by_class(runs, d, pair or "pspnet", width or 3, bar) for d in names]
-    elif number == "later":
-        _refuse(number, runs=runs, pair=pair, width=width, published=published)
-        grids = later(data or [])
-    else:
-        _refuse(number, pair=pair, width=width)
-        grids = pairs_and_methods(number, runs, data or [], published, bar)
+    grids = _gains(number) if gains else _grids(number, runs, data or [], pair, width, published)
     page = console()
     for grid in grids:
         if markdown:
@@ -112,10 +118,60 @@ def table(
         grids[0].write_csv(csv, grids)
 
 
-def _refuse(number: str, **options: object) -> None:
+#: Options that say something about a table.
+_USED: dict[str, tuple[str, ...]] = {
+    "1": ("runs", "data", "published"),
+    "2": ("runs", "data", "published"),
+    "3": ("runs", "data", "pair", "width"),
+    "4": ("runs",),
+    "80k": ("runs", "data", "published"),
+    "later": ("data",),
+}
+#: Tables of BPKD, the student alone and CWD.
+_GAINS = ("1", "2", "3", "4", "80k")
+
+
+def _grids(
+    number: str,
+    runs: Path | None,
+    data: list[str],
+    pair: str | None,
+    width: int | None,
+    published: Path | None,
+) -> list[Grid]:
+    """A table, beside what was measured."""
+    if number == "3":
+        from bpkd.report.paper_trimap import by_class
+
+        names = list(dict.fromkeys(data)) or ["cityscapes"]
+        return [grid for d in names for grid in by_class(runs, d, pair or "pspnet", width, bar)]
+    if number == "4":
+        from bpkd.report.paper_instances import instances
+
+        return [instances(runs, bar)]
+    if number == "later":
+        from bpkd.report.later import later
+
+        return later(data)
+    from bpkd.report.paper_layout import pairs_and_methods
+
+    return pairs_and_methods(number, runs, data, published, bar)
+
+
+def _gains(number: str) -> list[Grid]:
+    from bpkd.report.paper_gains import gains
+
+    return gains(number)
+
+
+def _refuse(number: str, used: Collection[str], **options: object) -> None:
     """Options that say nothing about a table are not passed over in silence."""
     from bpkd.errors import UserError
+    from bpkd.support.messages import suggestion
 
+    if number.partition(" ")[0] not in _USED:
+        known = suggestion(number, _USED)
+        raise UserError(f"{number!r} is no table of the paper that is known here; {known}")
     for name, value in options.items():
-        if value is not None:
+        if value is not None and name not in used:
             raise UserError(f"table {number} has no use for --{name}; leave it out")

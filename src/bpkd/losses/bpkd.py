@@ -6,7 +6,7 @@ Liu et al., BPKD: Boundary Privileged Knowledge Distillation for Semantic Segmen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,37 +16,35 @@ from bpkd.errors import UserError
 from bpkd.losses.common import full_precision, labelled_pixels, like_student
 from bpkd.losses.cwd import cwd
 from bpkd.losses.divergence import kl_divergence
+from bpkd.losses.edge_reduction import Reduction, pixel_weights
 from bpkd.networks.base import SegOutput, resize
 
+#: Whether logits are filtered before the softmax; ``centred``: after their mean is taken off.
+PreMask = bool | Literal["centred"]
+_NAMES = {
+    "reduction": get_args(Reduction),
+    "pre_mask": (True, False, "centred"),
+    "body_pre_mask": (True, False, "centred"),
+    "terms": ("both", "edge", "body"),
+    "edges": ("labels", "teacher"),
+}
 
-def pixel_weights(
-    masks: Tensor, class_weights: float | Tensor = 1.0, average: bool = False
+
+def filtered(logits: Tensor, mask: Tensor, temperature: float, pre_mask: PreMask) -> Tensor:
+    """Logits (N, C, h, w) as they go into a softmax: Z mask / T, or Z / T without the filter."""
+    if not pre_mask:
+        return logits if temperature == 1 else logits / temperature
+    if pre_mask == "centred":
+        logits = logits - logits.mean(dim=1, keepdim=True)
+    return logits * (mask if temperature == 1 else mask / temperature)
+
+
+def edge_divergence(
+    student: Tensor, teacher: Tensor, masks: Tensor, temperature: float, pre_mask: PreMask
 ) -> Tensor:
-    """One weight a pixel that stands for the sum over classes: Σ_c α_c M_ci / n_c.
-
-    n_c is the mask's total for class c over the batch of this process; a class with no edge
-    counts 0.
-
-    Args:
-        masks: M (N, C, h, w) in [0, 1], as :func:`bpkd.boundary.edges.edge_masks` gives them.
-        class_weights: α, a number or (C,).
-        average: divide by the number of classes that have an edge, so that the loss does not
-            grow with them.
-
-    Returns:
-        (N, h, w).
-
-    Example:
-        >>> masks = torch.tensor([[[[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]]]])
-        >>> pixel_weights(masks)  # 1/2 + 1/1, 1/2, 0
-        tensor([[[1.5000, 0.5000, 0.0000]]])
-    """
-    totals = masks.sum(dim=(0, 2, 3))
-    present = totals > 0
-    shares = torch.where(present, class_weights / totals.clamp(min=1e-12), 0.0)
-    if average:
-        shares = shares / present.sum().clamp(min=1)
-    return (masks * shares.view(-1, 1, 1)).sum(dim=1)
+    """φ (N, h, w) of :func:`edge_loss`, whose arguments these are."""
+    student, teacher = (filtered(z, masks, temperature, pre_mask) for z in (student, teacher))
+    return kl_divergence(student, teacher, dim=1)
 
 
 def edge_loss(
@@ -56,15 +54,22 @@ def edge_loss(
     class_weights: float | Tensor = 1.0,
     temperature: float = 1.0,
     *,
-    pre_mask: bool = True,
+    pre_mask: PreMask = True,
     post_mask: bool = True,
-    average: bool = False,
+    reduction: Reduction = "sum",
     valid: Tensor | None = None,
 ) -> Tensor:
-    """T² Σ_c α_c / n_c Σ_i φ_i M_ci, with φ the KL divergence of each pixel's classes.
+    """T² times a reduction of α_c φ_i M_ci, with φ the KL divergence of each pixel's classes.
 
-    The filtered logits Z M are zero, not minus infinity: every class stays in the softmax.
-    No tensor is repeated over classes: see :func:`pixel_weights`.
+    - ``sum``: Σ_c α_c / n_c Σ_i φ_i M_ci, n_c = Σ_i M_ci: class means, summed;
+    - ``classes``: the mean of these over the classes that have an edge;
+    - ``mean``: Σ_c Σ_i α_c φ_i M_ci over C times the pixels that are not ignored (N h w where
+      all count): the mean over all elements of (N, C, h, w);
+    - ``band``: Σ_c Σ_i α_c φ_i M_ci over Σ_c Σ_i M_ci: the mean over the band.
+
+    The filtered logits Z M are zero, not minus infinity: every class stays in the softmax. So a
+    number added to all logits of a pixel changes the divergence, though no prediction; after
+    ``centred`` it does not. No tensor is repeated over classes: see :func:`pixel_weights`.
 
     Args:
         student: logits (N, C, h, w).
@@ -72,11 +77,12 @@ def edge_loss(
         masks: M (N, C, h, w) in [0, 1].
         class_weights: α, a number or (C,).
         temperature: T > 0.
-        pre_mask: filter the logits by M before the softmax.
+        pre_mask: filter the logits by M; ``centred``: after each pixel's mean is taken off.
         post_mask: weigh φ by M; without it every valid pixel counts alike for every class
             (M_ci is 1 and n_c the number of those pixels).
-        average: the mean over the classes that have an edge instead of the sum.
-        valid: (N, 1, h, w) booleans, the pixels that count without ``post_mask``; None for all.
+        reduction: a name of the list above.
+        valid: (N, 1, h, w) booleans, the pixels that count without ``post_mask`` and for
+            ``mean``; None for all.
 
     Returns:
         A scalar >= 0; exactly 0, with a gradient, where there is no edge.
@@ -90,11 +96,8 @@ def edge_loss(
     counted = masks
     if not post_mask:
         counted = torch.ones_like(masks) if valid is None else valid.to(masks).expand_as(masks)
-    weights = pixel_weights(counted, class_weights, average)
-    kept: float | Tensor = 1 / temperature
-    if pre_mask:
-        kept = masks if temperature == 1 else masks / temperature
-    divergence = kl_divergence(student * kept, teacher.detach() * kept, dim=1)
+    weights = pixel_weights(counted, class_weights, reduction, valid)
+    divergence = edge_divergence(student, teacher, masks, temperature, pre_mask)
     return temperature**2 * (divergence * weights).sum()
 
 
@@ -104,7 +107,7 @@ def body_loss(
     masks: Tensor,
     temperature: float = 1.0,
     *,
-    pre_mask: bool = True,
+    pre_mask: PreMask = True,
     valid: Tensor | None = None,
 ) -> Tensor:
     """Channel-wise distillation of what lies off the outlines: CWD of Z (1 - M).
@@ -114,7 +117,8 @@ def body_loss(
         teacher: logits of the same shape; no gradient flows to them.
         masks: M (N, C, h, w) in [0, 1].
         temperature: T > 0.
-        pre_mask: filter the logits by 1 - M before the softmax.
+        pre_mask: filter the logits by 1 - M before the softmax; ``centred``: without each
+            pixel's mean; without it this is CWD of the whole image.
         valid: (N, 1, h, w) booleans, the pixels that count; None for all.
 
     Returns:
@@ -128,8 +132,9 @@ def body_loss(
     if not pre_mask:
         return cwd(student, teacher, temperature, valid)
     # The temperature goes into the filter: two passes over the logits fewer.
-    kept = (1 - masks) / temperature
-    return temperature**2 * cwd(student * kept, teacher.detach() * kept, 1.0, valid)
+    rest = 1 - masks
+    student, teacher = (filtered(z, rest, temperature, pre_mask) for z in (student, teacher))
+    return temperature**2 * cwd(student, teacher, 1.0, valid)
 
 
 class BPKD(nn.Module):
@@ -143,9 +148,13 @@ class BPKD(nn.Module):
         class_weights: α of the edge loss, a number or one a class.
         temperature: T > 0, of both terms.
         terms: ``both``, ``edge`` or ``body``.
-        pre_mask: filter the logits before the softmax, as published.
+        pre_mask: filter the logits before the softmax, as published; ``centred``: after each
+            pixel's mean over the classes is taken off.
         post_mask: weigh the edge loss's divergence by the mask.
-        average: the edge loss's mean over classes instead of the published sum.
+        reduction: of the edge loss: ``sum`` of class means, their mean over ``classes``, ``mean``
+            over pixels and classes, or over the ``band``.
+        body_pre_mask: ``pre_mask`` of the body loss; None: the same.
+        average: what ``reduction`` was before it had names: true is ``classes``.
         edges: where outlines come from: the ``labels``, or the ``teacher``'s own prediction
             (then nothing needs to be labelled).
         ignore_index: label of pixels that are left out.
@@ -161,8 +170,10 @@ class BPKD(nn.Module):
         temperature: float = 1.0,
         *,
         terms: Literal["both", "edge", "body"] = "both",
-        pre_mask: bool = False,
+        pre_mask: PreMask = False,
         post_mask: bool = True,
+        reduction: Reduction = "sum",
+        body_pre_mask: PreMask | None = None,
         average: bool = False,
         edges: Literal["labels", "teacher"] = "labels",
         ignore_index: int = 255,
@@ -172,12 +183,20 @@ class BPKD(nn.Module):
             raise UserError(f"BPKD: kernel_size is an odd number of pixels, got {kernel_size}")
         if temperature <= 0:
             raise UserError(f"BPKD: temperature is above 0, got {temperature}")
+        if average and reduction != "sum":
+            raise UserError(f"BPKD: average: true is reduction: classes, beside {reduction!r}")
+        self.reduction: Reduction = "classes" if average else reduction
+        self.pre_mask, self.post_mask = pre_mask, post_mask
+        self.body_pre_mask = pre_mask if body_pre_mask is None else body_pre_mask
         self.kernel_size = kernel_size
         self.temperature = temperature
         self.terms = terms
-        self.pre_mask, self.post_mask, self.average = pre_mask, post_mask, average
         self.edges = edges
         self.ignore_index = ignore_index
+        for name, known in _NAMES.items():
+            if (given := getattr(self, name)) not in known:
+                names = ", ".join(str(name).lower() for name in known)
+                raise UserError(f"BPKD: {name} is one of {names}, got {given!r}")
         alpha = torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", alpha, persistent=False)
 
@@ -210,35 +229,36 @@ class BPKD(nn.Module):
         # The teacher's outlines are for unlabelled images: there every pixel counts.
         ignored = self.ignore_index if self.edges == "labels" else None
         valid = labelled_pixels(labels, logits, ignored)
+        given, temperature = (logits, target, masks), self.temperature
         out: dict[str, Tensor] = {}
         if self.terms != "body":
-            out["edge"] = edge_loss(
-                logits,
-                target,
-                masks,
-                self.class_weights,
-                self.temperature,
-                pre_mask=self.pre_mask,
-                post_mask=self.post_mask,
-                average=self.average,
-                valid=valid,
-            )
+            how: dict[str, Any] = {"pre_mask": self.pre_mask, "post_mask": self.post_mask}
+            how |= {"reduction": self.reduction, "valid": valid}
+            out["edge"] = edge_loss(*given, self.class_weights, temperature, **how)
         if self.terms != "edge":
-            out["body"] = body_loss(
-                logits, target, masks, self.temperature, pre_mask=self.pre_mask, valid=valid
-            )
+            out["body"] = body_loss(*given, temperature, pre_mask=self.body_pre_mask, valid=valid)
         return out
 
 
 def published() -> BPKD:
-    """The settings that readers of the paper report: edge 50, body 20, α 2, kernel 7, both masks.
+    """The settings that readers of the paper report, reduced as its text says.
 
-    The temperature is not known; 1 is taken.
+    Edge 50, body 20, α 2, kernel 7, both masks; the "average reduction" of the supplement's
+    section 2 is taken as ``mean`` (docs/methods/bpkd.md says why), the unknown temperature as 1.
 
     Example:
-        >>> published().weights
-        {'edge': 50.0, 'body': 20.0}
+        >>> published().weights, published().reduction
+        ({'edge': 50.0, 'body': 20.0}, 'mean')
     """
-    loss = BPKD(kernel_size=7, class_weights=2.0, temperature=1.0, pre_mask=True)
+    return _reported("mean")
+
+
+def published_sum() -> BPKD:
+    """:func:`published` with the formula that readers quote, the sum of class means."""
+    return _reported("sum")
+
+
+def _reported(reduction: Reduction) -> BPKD:
+    loss = BPKD(kernel_size=7, class_weights=2.0, pre_mask=True, reduction=reduction)
     loss.weights = {"edge": 50.0, "body": 20.0}
     return loss

@@ -36,7 +36,7 @@ def compare(
     Raises:
         UserError: a folder is no run, or the runs have different classes.
     """
-    names = _names(_recipes(runs))
+    names = names_of(recipes_of(runs))
     rows: dict[str, Row] = {}
     for run, name in names.items():
         row = rows.setdefault(name, Row(name, []))
@@ -44,7 +44,7 @@ def compare(
     return list(rows.values())
 
 
-def _recipes(runs: Sequence[str | Path], overrides: Sequence[str] = ()) -> dict[Path, Recipe]:
+def recipes_of(runs: Sequence[str | Path], overrides: Sequence[str] = ()) -> dict[Path, Recipe]:
     """The recipe of each run; all have the same classes."""
     recipes = {run: load_recipe(run / "recipe.yaml", tuple(overrides)) for run in map(_run, runs)}
     classes = read_classes(Path(runs[0]))[0]
@@ -60,7 +60,7 @@ def _run(folder: str | Path) -> Path:
     return Path(folder)
 
 
-def _names(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
+def names_of(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
     """What each run is called: as its recipe; as its folder where another recipe has that name."""
     first: dict[str, Recipe] = {}
     names = {}
@@ -94,12 +94,12 @@ def picture(
         UserError: a folder is no run, the runs have different classes, or there is no such image
             or kind of picture.
     """
-    recipes = _recipes(runs, overrides)
+    recipes = recipes_of(runs, overrides)
     networks = {}
-    teacher = _teacher(list(recipes.values()))
+    teacher = teacher_of(list(recipes.values()))
     if teacher is not None and teacher.resolve() not in {run.resolve() for run in recipes}:
         networks["teacher"] = load(teacher)
-    for run, name in _names(recipes).items():
+    for run, name in names_of(recipes).items():
         if name not in networks:
             networks[name] = load(run)
     first = next(iter(recipes.values()))
@@ -107,7 +107,7 @@ def picture(
     comparison(networks, data, Path(file), index, build_inference(first.evaluation))
 
 
-def _teacher(recipes: Sequence[Recipe]) -> Path | None:
+def teacher_of(recipes: Sequence[Recipe]) -> Path | None:
     """The folder of the first teacher among the recipes that is a run, and still there."""
     for recipe in recipes:
         if recipe.teacher is not None and not isinstance(recipe.teacher, Network):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
@@ -87,9 +88,24 @@ def comparison(
     height, width = labels.shape
     window = busiest_window(labels, (max(1, height * 2 // 5), max(1, width * 2 // 5)))
     figure = _draw(image, maps, window, data.palette, data.ignore_index)
+    save(figure, file)
+
+
+def check_kind(file: Path) -> str:
+    """The kind of picture that a file's name asks for; png where it has no ending.
+
+    Raises:
+        UserError: there is none such.
+    """
     kind = file.suffix[1:].lower() or "png"
-    if kind not in (known := figure.canvas.get_supported_filetypes()):
+    if kind not in (known := FigureCanvasBase.get_supported_filetypes()):
         raise UserError(f"{file}: no kind of picture; expected one of {', '.join(known)}")
+    return kind
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure, whole or not at all."""
+    kind = check_kind(file)
     with replacing(file) as temporary:
         figure.savefig(temporary, dpi=120, format=kind)
 
@@ -115,7 +131,7 @@ def _draw(
     axes[0, 0].imshow(photo)
     axes[1, 0].imshow(photo[window], interpolation="nearest")
     axes[0, 0].set_title("image", fontsize=10)
-    _frame(axes[0, 0], window)
+    frame(axes[0, 0], window)
     for place, (name, classes) in enumerate(maps.items(), start=1):
         band, column = divmod(place, columns)
         top, middle, bottom = axes[3 * band : 3 * band + 3, column]
@@ -139,7 +155,8 @@ def _red(photo: Picture, wrong: NDArray[np.bool_]) -> Picture:
     return grey
 
 
-def _frame(axis: Any, window: tuple[slice, slice]) -> None:
+def frame(axis: Any, window: tuple[slice, slice]) -> None:
+    """Draw a part's frame into the whole image."""
     rows, columns = window
     width, height = columns.stop - columns.start, rows.stop - rows.start
     corner = (columns.start - 0.5, rows.start - 0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpkd.errors import UserError
-from bpkd.report.paper_layout import Grid
+from bpkd.report.paper_grid import Grid
 from bpkd.report.paper_numbers import PACKAGED, read_rows
 from bpkd.support.messages import suggestion
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 import bpkd
 from bpkd.errors import UserError
-from bpkd.report.paper_numbers import DATA, MEASURES, METHODS, Numbers, networks
+from bpkd.report.paper_numbers import CLASSES, DATA, MEASURES, METHODS, Numbers, Rows, networks
 from bpkd.report.paper_runs import differences, finished_runs
+from bpkd.runs.classes import read_classes
 from bpkd.support.messages import suggestion
 
 if TYPE_CHECKING:
     from bpkd.metrics.measures import Scores
-
-#: Tables of pairs and methods -> the folder of their recipes.
-RECIPES = {"2": "table2", "80k": "80k"}
 
 
 @dataclass
@@ -28,8 +25,8 @@ class Line:
     Attributes:
         data, pair, method: which row; the names of its recipe's folders.
         title: what the paper calls it.
-        parameters: millions, as published.
-        multiply_adds: thousand millions, as published.
+        parameters: millions, as published; None where the paper has no number.
+        multiply_adds: thousand millions, likewise.
         published: measure -> per cent; empty where nothing was published.
         ours: measure -> per cent, one a run; empty where there is no run.
         runs: their folders.
@@ -40,75 +37,87 @@ class Line:
     pair: str
     method: str
     title: str
-    parameters: float
-    multiply_adds: float
+    parameters: float | None = None
+    multiply_adds: float | None = None
     published: dict[str, float] = field(default_factory=dict)
     ours: dict[str, list[float]] = field(default_factory=dict)
     runs: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def cells(self, measure: str) -> tuple[str, str, str]:
-        """Published, ours and the difference as text; a gap is ``-``.
-
-        Example:
-            >>> line = Line("ade20k", "pspnet", "cwd", "CWD", 1, 1, {"mIoU": 37.0})
-            >>> line.cells("mIoU")
-            ('37.00', '-', '-')
-            >>> line.ours = {"mIoU": [36.0, 37.0]}
-            >>> line.cells("mIoU")
-            ('37.00', '36.50 ± 0.71', '-0.50')
-        """
-        theirs, ours = self.published.get(measure), self.ours.get(measure, [])
-        shown = f"{mean(ours):.2f}" if ours else "-"
-        if len(ours) > 1:
-            shown += f" ± {stdev(ours):.2f}"
-        difference = f"{mean(ours) - theirs:+.2f}" if ours and theirs is not None else "-"
-        return (f"{theirs:.2f}" if theirs is not None else "-"), shown, difference
-
 
 def table(
+    rows: Rows,
     runs: Path | None,
     published: Numbers,
     data: Iterable[str] = (),
     progress: Callable[[Any], Any] = iter,
-    recipes: str = "table2",
 ) -> list[Line]:
     """The rows of a table of pairs and methods.
 
     Args:
+        rows: which table.
         runs: folder that holds runs as DATA/PAIR/METHOD, or DATA/PAIR/METHOD-SEED for several
             seeds; None for the published numbers alone.
         published: what stands beside them, see :func:`bpkd.report.paper_numbers.read_numbers`.
         data: which data sets, all where none is named.
         progress: wraps each run's evaluation, e.g. to draw a bar.
-        recipes: the folder of the rows' recipes, which the runs are held against.
 
     Raises:
         UserError: no such folder or data set.
     """
     check_names(data, DATA, "data set")
-    lines = _lines(list(dict.fromkeys(data)) or list(DATA), published)
+    for name in data:
+        if name not in rows.data:
+            raise UserError(f"this table has no {name}; it has {', '.join(rows.data)}")
+    lines = _lines(rows, list(dict.fromkeys(data)) or list(rows.data), published)
     if runs is not None:
         check_folder(runs)
         for line in lines:
-            _fill(line, runs, recipes, progress)
+            row = f"{line.data}/{line.pair}/{line.method}"
+            found = finished_runs(runs / line.data / line.pair, line.method)
+            fill(line, found, MEASURES, f"{rows.recipes}/{row}", progress)
     return lines
 
 
-def _fill(line: Line, runs: Path, recipes: str, progress: Callable[[Any], Any]) -> None:
-    """Measure the runs of a row. One that cannot be measured leaves the others alone."""
-    for run in finished_runs(runs, line.data, line.pair, line.method):
+def fill(
+    line: Line,
+    runs: Iterable[Path],
+    measures: Iterable[str],
+    recipe: str | None,
+    progress: Callable[[Any], Any],
+) -> None:
+    """Measure the runs of a row. One that cannot be measured leaves the others alone.
+
+    Args:
+        line: the row.
+        runs: their folders.
+        measures: names of scores, all of which a run must have.
+        recipe: the name of the row's recipe, None where it has none.
+        progress: wraps each run's evaluation.
+    """
+    for run in runs:
         try:
+            check_classes(run, line.data)
             scores = measured(run, progress)
-            other = differences(run, f"{recipes}/{line.data}/{line.pair}/{line.method}")
+            missing = [measure for measure in measures if measure not in scores]
+            if missing:
+                raise UserError(f"its task is another: it is not measured by {missing[0]}")
+            other = differences(run, recipe) if recipe is not None else ""
         except UserError as error:
             line.problems.append(f"{run} is left out: {error}")
             continue
         line.runs.append(run)
-        for measure in MEASURES:
+        for measure in measures:
             line.ours.setdefault(measure, []).append(100 * float(scores[measure]))
         if other:
             line.problems.append(f"{run} differs from its row's recipe: {other}")
+
+
+def check_classes(run: Path, data: str) -> None:
+    """Refuse a run of another data set, before it is measured for hours."""
+    count, wanted = len(read_classes(run)[0]), CLASSES.get(data)
+    if wanted is not None and count != wanted:
+        raise UserError(f"its data set has {count} classes, {DATA[data]} has {wanted}")
 
 
 def measured(run: Path, progress: Callable[[Any], Any]) -> Scores:
@@ -132,12 +141,12 @@ def check_names(names: Iterable[str], known: Iterable[str], kind: str) -> None:
             raise UserError(f"{name!r} is no {kind} of the paper; {suggestion(name, known)}")
 
 
-def _lines(names: list[str], published: Numbers) -> list[Line]:
+def _lines(rows: Rows, names: list[str], published: Numbers) -> list[Line]:
     """Every row with its published numbers."""
     sizes = networks()
     lines = []
     for data in names:
-        for pair in dict.fromkeys(pair for pair, _ in sizes):
+        for pair in rows.pairs:
             titles = {role: sizes[pair, role]["title"] for role in ("teacher", "student")}
             for method, title in METHODS.items():
                 size = sizes[pair, "teacher" if method == "teacher" else "student"]

@@ -1,23 +1,24 @@
-"""The paper's table of trimap IoU class by class, from runs."""
+"""Runs of one pair on one data set, measured by trimap IoU class by class."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import isnan
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from bpkd.errors import UserError
-from bpkd.report.paper import check_folder, check_names, measured
-from bpkd.report.paper_layout import Grid
-from bpkd.report.paper_numbers import DATA, METHODS, networks
-from bpkd.report.paper_runs import differences, finished_runs, passed_over
+from bpkd.report.paper import check_classes, measured
+from bpkd.report.paper_numbers import METHODS
+from bpkd.report.paper_runs import differences, finished_runs
 from bpkd.runs.classes import read_classes
 
 if TYPE_CHECKING:
     from bpkd.metrics.measures import Scores
+
+#: The line below the classes, as the paper calls it.
+AVERAGE = "average"
 
 
 @dataclass
@@ -34,33 +35,57 @@ class Trimap:
     scores: dict[str, list[Scores]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
-    def means(self, name: str, index: int | None = None) -> dict[str, float]:
-        """A score, or one class's of a list of scores, by method the mean of its runs."""
-        return {
-            method: mean(run[name] if index is None else run[name][index] for run in runs)
-            for method, runs in self.scores.items()
-        }
+    def widths(self) -> list[int]:
+        """The band widths at which all runs are measured."""
+        every = [
+            {int(key.partition("@")[2]) for key in run if key.startswith("trimap_mIoU@")}
+            for runs in self.scores.values()
+            for run in runs
+        ]
+        return sorted(set.intersection(*every)) if every else []
+
+    def values(self, method: str, width: int, label: str) -> list[float]:
+        """Per cent of one class, or of their average, one a run."""
+        runs = self.scores.get(method, [])
+        if label == AVERAGE:
+            return [100 * run[f"trimap_mIoU@{width}"] for run in runs]
+        index = self.classes.index(label)
+        return [100 * run[f"trimap_IoU@{width}"][index] for run in runs]
+
+    def nearest(self, averages: dict[str, float]) -> int:
+        """The width at which the averages come nearest to published ones, by method."""
+        shared = [method for method in averages if method in self.scores]
+
+        def apart(width: int) -> float:
+            found = {method: mean(self.values(method, width, AVERAGE)) for method in shared}
+            return sum(abs(found[method] - averages[method]) for method in shared)
+
+        widths = self.widths()
+        return min(widths, key=apart) if shared else (3 if 3 in widths else widths[0])
 
 
 def trimap(
-    runs: Path, data: str, pair: str, width: int, progress: Callable[[Any], Any] = iter
+    runs: Path, data: str, pair: str, wanted: list[str], progress: Callable[[Any], Any] = iter
 ) -> Trimap:
     """Measure the runs of one pair on one data set.
 
-    Raises:
-        UserError: no such folder, data set or pair, or no run in it that can be measured.
+    Args:
+        runs: folder that holds runs as DATA/PAIR/METHOD or METHOD-SEED.
+        data, pair: names of the recipes' folders.
+        wanted: the classes that they must have; empty: those of the first run.
+        progress: wraps each run's evaluation, e.g. to draw a bar.
     """
-    check_names([data], DATA, "data set")
-    check_names([pair], dict.fromkeys(pair for pair, _ in networks()), "pair")
-    check_folder(runs)
-    found = Trimap()
+    found = Trimap(classes=wanted)
     for method in METHODS:
-        for run in finished_runs(runs, data, pair, method):
+        for run in finished_runs(runs / data / pair, method):
             try:
-                scores = measured(run, progress)
+                check_classes(run, data)
                 classes = read_classes(run)[0]
+                _check_alike(classes, found.classes or classes)
+                scores = measured(run, progress)
+                if not any(key.startswith("trimap_mIoU@") for key in scores):
+                    raise UserError("it is not measured by trimap IoU; its task is another")
                 other = differences(run, f"table2/{data}/{pair}/{method}")
-                _check_alike(scores, width, classes, found.classes or classes)
             except UserError as error:
                 found.problems.append(f"{run} is left out: {error}")
                 continue
@@ -68,50 +93,13 @@ def trimap(
             found.scores.setdefault(method, []).append(scores)
             if other:
                 found.problems.append(f"{run} differs from its row's recipe: {other}")
-    if not found.scores:
-        why = found.problems[0] if found.problems else f"train e.g. table2/{data}/{pair}/bpkd"
-        raise UserError(f"no finished run in {runs}/{data}/{pair}: {why}")
     return found
 
 
-def _check_alike(scores: Scores, width: int, classes: list[str], others: list[str]) -> None:
-    """Refuse a run that has no place in a table of this width and these classes."""
-    if f"trimap_IoU@{width}" not in scores:
-        known = ", ".join(key.partition("@")[2] for key in scores if key.startswith("trimap_IoU"))
-        raise UserError(f"it was not measured at trimap width {width}; it has {known}")
+def _check_alike(classes: list[str], others: list[str]) -> None:
+    """Refuse a run that has no place in a table of these classes."""
+    missing = [name for name in others if name not in classes]
+    if missing:
+        raise UserError(f"it has no class {missing[0]!r}; its classes are others")
     if classes != others:
-        raise UserError("it has other classes than the runs before it")
-
-
-def by_class(
-    runs: Path | None, data: str, pair: str, width: int, progress: Callable[[Any], Any] = iter
-) -> Grid:
-    """Table 3: trimap IoU class by class, a column a method.
-
-    Raises:
-        UserError: no folder of runs, no such data set or pair, or no run in it that is finished.
-    """
-    if runs is None:
-        raise UserError("table 3 has no published numbers here; give --runs, e.g. runs/table2")
-    found = trimap(runs, data, pair, width, progress)
-    where = {"data": data, "pair": pair}
-    lines = [
-        (label, found.means(f"trimap_IoU@{width}", index))
-        for index, label in enumerate(found.classes)
-    ]
-    lines.append(("mean", found.means(f"trimap_mIoU@{width}")))
-    rows = [[label, *map(_share, values.values())] for label, values in lines]
-    records = [
-        where | {"class": label} | {method: 100 * value for method, value in values.items()}
-        for label, values in lines
-    ]
-    title = f"{data}, {pair}: trimap IoU at {width} px, %"
-    note = "Ours alone: the paper's numbers for this table are not in the package."
-    grid = Grid(title, ["class", *found.scores], rows, {len(rows) - 2}, note, records)
-    grid.warnings = [*found.problems, *passed_over(runs, data, pair)]
-    return grid
-
-
-def _share(value: float) -> str:
-    """Per cent; a class that is nowhere in the labels has no number."""
-    return "-" if isnan(value) else f"{100 * value:.1f}"
+        raise UserError("its classes are others, or in another order")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line, suggestion
 
 PACKAGED = Path(__file__).parent / "published"
-#: The authors' list of models, at 80,000 iterations.
-LIST = PACKAGED / "80k.csv"
 DATA = {"cityscapes": "Cityscapes", "ade20k": "ADE20K", "pascal_context": "Pascal Context"}
+#: How many classes their labels have.
+CLASSES = {"cityscapes": 19, "ade20k": 150, "pascal_context": 59}
 METHODS = {
     "teacher": "T: {teacher}",
     "plain": "S: {student}",
@@ -23,10 +24,40 @@ METHODS = {
     "bpkd_published": "BPKD, published settings",
 }
 MEASURES = ("mIoU", "mAcc")
+#: COCO's, of Table 4.
+AP_MEASURES = ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L")
 _KEYS = ("data", "pair", "method")
 
 #: data, pair, method -> measure -> per cent.
 Numbers = dict[tuple[str, str, str], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table of data sets, pairs and methods.
+
+    Attributes:
+        file: of its published numbers.
+        recipes: the folder of its rows' recipes.
+        what: is said in its title.
+        data, pairs: which it has; the names of its recipes' folders.
+    """
+
+    file: Path
+    recipes: str
+    what: str
+    data: tuple[str, ...] = tuple(DATA)
+    pairs: tuple[str, ...] = ("pspnet", "hrnet", "deeplabv3plus", "isanet")
+
+
+#: The tables of pairs and methods. At 80,000 iterations there is the authors' list of models.
+TABLES = {
+    "1": Rows(
+        PACKAGED / "table1.csv", "table1", "no ImageNet weights, 40k", ("ade20k",), ("pspnet",)
+    ),
+    "2": Rows(PACKAGED / "table2.csv", "table2", "40k"),
+    "80k": Rows(PACKAGED / "80k.csv", "80k", "80k"),
+}
 
 
 def networks() -> dict[tuple[str, str], dict[str, str]]:
@@ -69,10 +100,28 @@ def read_numbers(file: Path) -> tuple[str, Numbers]:
     return source, numbers
 
 
+def trimap_numbers() -> tuple[str, dict[str, dict[str, float]]]:
+    """Table 3: where it is from; class, at the end ``average`` -> method -> per cent."""
+    return _by_first_column("table3.csv")
+
+
+def instance_numbers() -> tuple[str, dict[str, dict[str, float]]]:
+    """Table 4: where it is from; method -> measure -> per cent."""
+    return _by_first_column("table4.csv")
+
+
+def _by_first_column(name: str) -> tuple[str, dict[str, dict[str, float]]]:
+    source, rows = read_rows(PACKAGED / name)
+    numbers = {}
+    for row in rows:
+        first, *others = row.items()
+        numbers[first[1]] = {key: float(value) for key, value in others}
+    return source, numbers
+
+
 def _place(row: dict[str, str], file: Path) -> tuple[str, str, str]:
     """Which row of the tables a line of a file is."""
-    pairs = [pair for pair, role in networks() if role == "teacher"]
-    for key, known in zip(_KEYS, (DATA, pairs, METHODS), strict=True):
+    for key, known in zip(_KEYS, (DATA, TABLES["2"].pairs, METHODS), strict=True):
         if row[key] not in known:
             raise UserError(f"{file}: {key} {row[key]!r}; {suggestion(str(row[key]), known)}")
     return row["data"], row["pair"], row["method"]

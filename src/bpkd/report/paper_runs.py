@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bpkd.recipe.loading import load_recipe
-from bpkd.recipe.schema import Recipe
 from bpkd.report.paper_numbers import METHODS
 from bpkd.support.messages import shown
+
+if TYPE_CHECKING:
+    from bpkd.recipe.schema import Recipe
 
 #: Keys that change where and how fast a run trains, not what it learns or how it is measured.
 _OF_NO_ACCOUNT = re.compile(
@@ -22,19 +23,19 @@ _OF_NO_ACCOUNT = re.compile(
 _FILES = ("student.weights", "student.checkpoint", "teacher.checkpoint")
 
 
-def finished_runs(runs: Path, data: str, pair: str, method: str) -> Iterator[Path]:
-    """The folders of one row's runs: METHOD, and METHOD-SEED."""
-    for folder in sorted((runs / data / pair).glob(f"{method}*")):
+def finished_runs(row: Path, method: str) -> Iterator[Path]:
+    """The folders of one row's runs, in the folder of its pair: METHOD, and METHOD-SEED."""
+    for folder in sorted(row.glob(f"{method}*")):
         if re.fullmatch(rf"{method}(-\d+)?", folder.name) and _is_finished(folder):
             yield folder
 
 
-def passed_over(runs: Path, data: str, pair: str) -> Iterator[str]:
-    """Why folders beside the rows' runs fill none."""
-    for folder in sorted((runs / data / pair).glob("*/")):
+def passed_over(row: Path, methods: Collection[str] = tuple(METHODS)) -> Iterator[str]:
+    """Why folders beside the runs of rows, in the folder of their pair, fill none."""
+    for folder in sorted(row.glob("*/")):
         own = re.fullmatch(r"(.+?)(-\d+)?", folder.name)
-        if own is None or own[1] not in METHODS:
-            yield f"{folder} is no row: expected METHOD or METHOD-SEED, of {', '.join(METHODS)}"
+        if own is None or own[1] not in methods:
+            yield f"{folder} is no row: expected METHOD or METHOD-SEED, of {', '.join(methods)}"
         elif not _is_finished(folder):
             yield f"{folder} is not finished (no student.safetensors): train it with --resume"
 
@@ -46,6 +47,9 @@ def differences(run: Path, row: str) -> str:
         run: the run's folder.
         row: the name of the shipped recipe.
     """
+    # Not imported above: published numbers alone do without.
+    from bpkd.recipe.loading import load_recipe  # noqa: PLC0415
+
     recipe = load_recipe(run / "recipe.yaml")
     own, asked = _decisive(recipe), _decisive(load_recipe(row))
     own["images an iteration"] = _batch(run) or own["images an iteration"]

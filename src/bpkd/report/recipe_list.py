@@ -11,6 +11,11 @@ from bpkd.recipe.files import RECIPES, read, shipped_recipes
 from bpkd.support.columns import Columns
 from bpkd.support.messages import suggestion
 
+#: The paper's Table 3 measures runs of Table 2 class by class: it has no recipes of its own.
+TABLE_3 = [
+    f"table2/cityscapes/pspnet/{name}" for name in ("plain", "cwd", "bpkd", "bpkd_published")
+]
+
 
 def overview() -> str:
     """Each folder of recipes in a line or two, alternatives in braces as a shell has them.
@@ -27,6 +32,7 @@ def overview() -> str:
     for recipes in folders.values():
         levels = [list(dict.fromkeys(level)) for level in zip(*recipes, strict=True)]
         lines.append("/".join(v[0] if len(v) == 1 else f"{{{','.join(v)}}}" for v in levels))
+    lines.append("table3: rows of table2/cityscapes/pspnet, measured class by class")
     return "\n".join([*lines, "", "bpkd recipes WORD ... shows what those with these words train."])
 
 
@@ -40,9 +46,11 @@ def listing(words: Sequence[str]) -> Columns:
         UserError: there is none.
     """
     asked = [_plain(word) for word in words]
-    names = [name for name in shipped_recipes() if all(word in _plain(name) for word in asked)]
+    known = {name: name for name in shipped_recipes()} | {f"table3/{n}": n for n in TABLE_3}
+    found = [real for name, real in known.items() if all(word in _plain(name) for word in asked)]
+    names = list(dict.fromkeys(found))
     if not names:
-        parts = dict.fromkeys(part for name in shipped_recipes() for part in name.split("/"))
+        parts = dict.fromkeys(part for name in known for part in name.split("/"))
         unknown = next(
             (w for w in asked if not any(w in _plain(p) for p in parts)), "/".join(words)
         )
