@@ -90,9 +90,10 @@ class WindowedQueryNetwork(QueryNetwork):
         output = super().forward(torch.cat(cuts))
         shares = [start / self.side for start in starts]
         maps = {
-            name: joined(value.split(count), shares, along) for name, value in output[1].items()
+            name: joined(torch.split(value, count), shares, along)
+            for name, value in output[1].items()
         }
-        scores = joined(output.logits.exp().split(count), shares, along)
+        scores = joined(torch.split(output.logits.exp(), count), shares, along)
         return SegOutput(scores.clamp(min=_SMALLEST).log(), maps)
 
 
