@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install demo test test-slow lint format house bench clean
+.PHONY: install demo test test-slow test-reliability lint format house bench clean
 
 install: $(VENV)/installed
 
@@ -21,6 +21,9 @@ test: install
 
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile -m "slow or not slow"
+
+test-reliability: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s -m reliability tests/reliability
 
 lint: install
 	$(BIN)/ruff check .

@@ -120,8 +120,9 @@ def reduced(graph: dict[str, set[str]]) -> dict[str, set[str]]:
         {'c': {'b'}, 'b': {'a'}}
     """
 
-    def reach(name: str) -> set[str]:
-        return {far for near in graph.get(name, ()) for far in {near} | reach(near)}
+    def reach(name: str, seen: frozenset[str] = frozenset()) -> set[str]:
+        nears = graph.get(name, set()) - seen  # in a ring, once round is enough
+        return nears.union(*(reach(near, seen | nears) for near in nears))
 
     return {
         name: {near for near in nears if not any(near in reach(other) for other in nears)}

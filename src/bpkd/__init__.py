@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from bpkd.errors import UserError
     from bpkd.inference.evaluation import evaluate
     from bpkd.networks.base import SegOutput
+    from bpkd.recipe.trust import trusted
     from bpkd.runs.loading import load
     from bpkd.training.run import train
 
 __version__ = "0.1.0"
-__all__ = ["SegOutput", "UserError", "evaluate", "load", "train"]
+__all__ = ["SegOutput", "UserError", "evaluate", "load", "train", "trusted"]
 
 _HOMES = {
     "SegOutput": "bpkd.networks.base",
@@ -28,6 +29,7 @@ _HOMES = {
     "evaluate": "bpkd.inference.evaluation",
     "load": "bpkd.runs.loading",
     "train": "bpkd.training.run",
+    "trusted": "bpkd.recipe.trust",
 }
 
 

@@ -290,7 +290,7 @@ def test_a_checkpoint_of_another_network(place: Path, tmp_path: Path) -> None:
         assert "of another shape (" in line
     file = tmp_path / "run/student.safetensors"
     weights = safetensors.torch.load_file(file)
-    safetensors.torch.save_file({f"module.{k}": v for k, v in weights.items()}, file)
+    safetensors.torch.save_file({f"x{k}": v for k, v in weights.items()}, file)
     line = refused("train", "tiny.yaml", f"run={tmp_path / 'x'}", f"student.checkpoint={file}")
     assert f"{len(weights)} of {len(weights)} keys missing, {len(weights)} unknown" in line
     assert not (tmp_path / "x").exists()

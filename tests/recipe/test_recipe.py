@@ -14,6 +14,7 @@ from bpkd.cli import HELP
 from bpkd.errors import UserError
 from bpkd.recipe.loading import dump, load_recipe
 from bpkd.recipe.sections import Network
+from bpkd.recipe.trust import trusted
 from bpkd.support.messages import one_line
 
 TINY = """
@@ -272,8 +273,11 @@ def test_a_module_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "worse_losses.py").write_text("raise RuntimeError('first\\nsecond')\n")
     file = write(tmp_path, TAUGHT)
     text = message(file, "losses.cwd.use=broken_losses.X")
-    assert text.endswith("broken_losses.X: No module named 'no_such_package'")
-    text = message(file, "losses.cwd.use=worse_losses.X")
+    assert "broken_losses.X is code from outside the known libraries" in text and "--trust" in text
+    with trusted():
+        text = message(file, "losses.cwd.use=broken_losses.X")
+        assert text.endswith("broken_losses.X: No module named 'no_such_package'")
+        text = message(file, "losses.cwd.use=worse_losses.X")
     assert "worse_losses cannot be imported: RuntimeError: first second" in text
 
 

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import torch
 from torch import Tensor
 
 from bpkd import UserError
-from bpkd.recipe.loading import load_recipe
+from bpkd.recipe.loading import dump, load_recipe
 from bpkd.support.fetched import fetched, place
 from bpkd.support.tensors import read_tensors
 
@@ -27,6 +29,7 @@ def packed(tensors: dict[str, Tensor]) -> bytes:
 
 
 WEIGHTS = packed({"weight": torch.arange(3.0)})
+PAGE = b"<!DOCTYPE html><title>Log in</title>"
 SUM = hashlib.sha256(WEIGHTS).hexdigest()[:8]
 
 
@@ -38,11 +41,14 @@ class Server(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         known = self.path.partition("?")[0].endswith(".pth")
+        known = known or self.path.endswith(".safetensors")
+        content = PAGE if "login" in self.path or self.path.endswith(".safetensors") else WEIGHTS
         self.send_response(200 if known else 404)
-        self.send_header("Content-Length", str(len(WEIGHTS) if known else 0))
+        if "silent" not in self.path:
+            self.send_header("Content-Length", str(len(content) if known else 0))
         self.end_headers()
         if known:
-            self.wfile.write(WEIGHTS[: 100 if "cut" in self.path else None])
+            self.wfile.write(content[: 100 if "cut" in self.path else None])
 
     def log_message(self, *words: object) -> None:
         """Nothing: standard error is the user's."""
@@ -82,8 +88,21 @@ def test_a_file_that_was_put_there_needs_no_net(folder: Path) -> None:
     assert (folder / "net-00000000.pth").is_file()
 
 
-def test_files_of_one_name_are_told_apart_by_their_addresses(server: str, folder: Path) -> None:
-    found = {fetched(f"{server}/{place}/net-20210903.pth?download=1") for place in ("a", "b")}
+@pytest.fixture
+def secure(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same server under an https address."""
+
+    def answer(address: str, timeout: float) -> Any:
+        found = urlopen(address.replace("https://files.test", server), timeout=timeout)
+        found.url = address
+        return found
+
+    monkeypatch.setattr("bpkd.support.fetched.urlopen", answer)
+    return "https://files.test"
+
+
+def test_files_of_one_name_are_told_apart_by_their_addresses(secure: str, folder: Path) -> None:
+    found = {fetched(f"{secure}/{place}/net-20210903.pth?download=1") for place in ("a", "b")}
     assert len(found) == 2 and len(Server.asked) == 2
     assert all(file.name.startswith("net-20210903-") for file in found)
 
@@ -100,13 +119,16 @@ def test_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("/net-00000000.pth", f"begins with {SUM}, not as its name says"),
         ("/none.bin", "404"),
         ("/cut.pth", "broke off at 100 of "),
+        ("/cut_silent.pth", "are not a whole file of weights"),
+        ("/login.pth", "no file of weights: it begins '<!DOCTYPE html>"),
+        ("/net.safetensors", "no file of weights"),
     ],
 )
 def test_what_cannot_be_had_leaves_nothing(
-    server: str, folder: Path, path: str, found: str
+    secure: str, folder: Path, path: str, found: str
 ) -> None:
     with pytest.raises(UserError, match=found) as caught:
-        fetched(server + path)
+        fetched(secure + path)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
     assert not folder.exists()
 
@@ -133,3 +155,31 @@ def test_the_tables_files_are_named_by_their_addresses() -> None:
             recipe = load_recipe(f"table2/{data}/{pair}/bpkd")
             files = (recipe.teacher.checkpoint, recipe.student.argument("weights", None))  # type: ignore[union-attr]
             assert all(file.startswith("https://") and file.endswith(".pth") for file in files)
+
+
+def test_over_http_a_file_needs_its_sum(server: str, folder: Path) -> None:
+    for address in (f"{server}/net.pth", f"{server}/net.pth".replace("http", "HTTP")):
+        with pytest.raises(UserError, match="could be anybody's file; give an https address"):
+            read_tensors(address)
+    assert not folder.exists() and Server.asked == []
+    assert fetched(f"{server}/net-{SUM}.pth".replace("http", "HTTP")).is_file()
+
+
+def test_a_file_without_an_end_is_given_up(
+    secure: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEIGHTS_LIMIT", "1000")
+    for name in ("net.pth", "silent.pth"):
+        with pytest.raises(UserError, match="WEIGHTS_LIMIT, 1,000"):
+            fetched(f"{secure}/{name}")
+    assert not folder.exists()
+
+
+def test_passwords_are_never_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    address = "https://me:geheim@127.0.0.1:9/net.pth?token=geheim"
+    with pytest.raises(UserError) as caught:
+        read_tensors(address)
+    assert "geheim" not in str(caught.value) + "".join(capsys.readouterr())
+    recipe = load_recipe("camvid/bpkd", [f"student.checkpoint={address}", "teacher=x"])
+    assert recipe.student.checkpoint == address
+    assert "geheim" not in dump(recipe) and "https://127.0.0.1:9/net.pth" in dump(recipe)

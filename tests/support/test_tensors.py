@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -51,13 +52,63 @@ class Program:
         return os.mkdir, (str(self.mark),)
 
 
-def test_a_pickled_program_is_refused(tmp_path: Path) -> None:
+def test_a_pickled_program_is_read_past(tmp_path: Path) -> None:
     file, mark = tmp_path / "a.pth", tmp_path / "ran"
-    torch.save({"state_dict": {"a": torch.ones(1)}, "hook": Program(mark)}, file)
-    assert "holds Python objects besides tensors" in message(file)
-    torch.save(nn.Linear(1, 1), file)
-    assert "Linear" in message(file)
+    for old in (False, True):
+        content = {"hook": Program(mark), "state_dict": {"a": torch.ones(1)}}
+        torch.save(content, file, _use_new_zipfile_serialization=not old)
+        assert read_tensors(file)["a"].tolist() == [1]
+        torch.save(Program(mark), file, _use_new_zipfile_serialization=not old)
+        assert "holds no tensors by name" in message(file)
     assert not mark.exists()
+
+
+def test_a_whole_module_gives_its_tensors(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    torch.save({"model": network}, tmp_path / "a.pth")
+    found = read_tensors(tmp_path / "a.pth")
+    assert found.keys() == network.state_dict().keys()
+    assert all(torch.equal(found[key], value) for key, value in network.state_dict().items())
+
+
+def test_averaged_weights_are_named_and_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.pth"
+    torch.save({"state_dict_ema": {"a": torch.ones(1)}, "net": {"a": torch.zeros(1)}}, file)
+    assert read_tensors(file)["a"] == 0
+    assert "checkpoint_key: state_dict_ema" in capsys.readouterr().err
+    assert read_tensors(file, "state_dict_ema")["a"] == 1
+    with pytest.raises(UserError, match="no tensors under"):
+        read_tensors(file, "ema")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "text"),
+    [
+        ({"weight": torch.ones(2, 3).to_sparse(), "bias": torch.ones(2)}, "weight is sparse"),
+        ({"weight": torch.ones(2, 3, device="meta"), "bias": torch.ones(2)}, "without values"),
+        ({0: torch.ones(2)}, "holds no tensors by name"),
+        ({"weight": torch.ones(2, 3).long(), "bias": torch.ones(2)}, "weight: int64 for float32"),
+        ({"weight": torch.ones(2, 3).bool(), "bias": torch.ones(2)}, "weight: bool for float32"),
+        ({"weight": torch.ones(2, 3) + 0j, "bias": torch.ones(2)}, "complex64 for float32"),
+        ({"weight": torch.full((2, 3), float("nan")), "bias": torch.ones(2)}, "are not finite"),
+        ({"weight": torch.ones(2, 3), "bias": torch.full((2,), float("inf"))}, "are not finite"),
+    ],
+)
+def test_tensors_of_another_kind(tmp_path: Path, tensors: Any, text: str) -> None:
+    torch.save(tensors, tmp_path / "a.pth")
+    network = nn.Linear(3, 2)
+    before = network.weight.clone()
+    assert text in message(tmp_path / "a.pth", network)
+    assert torch.equal(network.weight, before)
+
+
+def test_counters_of_batch_normalisation_may_be_missing(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    tensors = {k: v for k, v in network.state_dict().items() if "num_batches" not in k}
+    torch.save(tensors, tmp_path / "a.pth")
+    load_tensors(network, tmp_path / "a.pth")
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,6 +54,11 @@ A *run* is the folder that training leaves behind, `runs/RECIPE`: weights, numbe
 Any key of a recipe can be changed on the command line: `max_iters=2000 optimizer.lr=0.005`.
 `base: other.yaml` in a recipe builds on another one.
 
+**A recipe, and a run's folder, is a program:** it names classes, and they are made. `train` runs
+what your own recipe names, from beside you too; a run that is only loaded names bpkd, timm, torch,
+torchvision, transformers and segmentation_models_pytorch, and anything else with `--trust` alone.
+`recipe` imports nothing else at all. Checkpoints are data: nothing in them is run.
+
 `bpkd recipes` lists the recipes that come along, `bpkd recipe` prints one whole,
 `bpkd methods` says what a student can learn by, `bpkd model` what networks cost.
 
@@ -83,8 +87,6 @@ def options(
 
 def main() -> None:
     """Run the command line; a user's mistake becomes one line and exit code 2."""
-    # A recipe may name the user's own classes, in a file where the command is given.
-    sys.path.append(str(Path.cwd()))
     for stream in (sys.stdout, sys.stderr):  # a terminal without Δ and ± shows a question mark
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

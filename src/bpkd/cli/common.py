@@ -27,6 +27,14 @@ Overrides = Annotated[
 ]
 Run = Annotated[Path, typer.Argument(help="The folder of a run.")]
 Split = Annotated[str, typer.Option(help="train, val or test.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the code that it names outside the known libraries: a recipe, and a run's "
+        "folder, is a program.",
+    ),
+]
 Checkpoint = Annotated[str, typer.Option(help="student (the weights at the end), best or last.")]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import Overrides, app, bar, console, put
+from bpkd.cli.common import Overrides, Trust, app, bar, console, put
 from bpkd.errors import UserError
 
 data_app = typer.Typer(
@@ -45,6 +45,7 @@ def check(
         bool, typer.Option("--all", help="List every broken pair, not three of those alike.")
     ] = False,
     out: Annotated[Path | None, typer.Option("--json", help="Write all numbers there.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Read every image and label map of a data set, and say what is in them and what is broken.
 
@@ -68,16 +69,18 @@ def check(
     """
     from bpkd.datasets.checking.opening import opened
     from bpkd.datasets.checking.whole import check_all
+    from bpkd.recipe.trust import trusted
     from bpkd.support.files import check_writable, replacing
 
     if out is not None:
         check_writable(out)
-    checked = check_all(
-        opened(source, overrides or ()),
-        workers=workers,
-        colours=colours,
-        progress=lambda split: partial(bar, what=f"checking {split}"),
-    )
+    with trusted(trust, beside=True):
+        checked = check_all(
+            opened(source, overrides or ()),
+            workers=workers,
+            colours=colours,
+            progress=lambda split: partial(bar, what=f"checking {split}"),
+        )
     page = console()
     with page.capture() as captured:
         for table in checked.tables():
@@ -104,6 +107,7 @@ def show(
     augmented: Annotated[
         bool, typer.Option("--augmented", help="As training sees them: scaled, cropped...")
     ] = False,
+    trust: Trust = False,
 ) -> None:
     """Draw a contact sheet: images, their labels in colour, edges in white.
 
@@ -116,12 +120,14 @@ def show(
     """
     from bpkd.datasets.checking.opening import opened
     from bpkd.datasets.checking.splits import open_split
+    from bpkd.recipe.trust import trusted
     from bpkd.report.sheet import check_sheet, contact_sheet, some_indices
     from bpkd.support.seeds import seeded
 
     check_sheet(out, kernel_size)
-    found = opened(source, overrides or ())
-    opening = open_split(found, found.data.own_name(split))
+    with trusted(trust, beside=True):
+        found = opened(source, overrides or ())
+        opening = open_split(found, found.data.own_name(split))
     data, problems = opening.data, [problem.message for problem in opening.problems]
     if not len(data):
         raise UserError(f"the split {split!r} has no whole pair: {problems[0]}")

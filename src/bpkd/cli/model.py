@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import app, bar, console
+from bpkd.cli.common import Trust, app, bar, console
 from bpkd.errors import UserError
 
 
@@ -36,6 +36,7 @@ def model(
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
     table: Annotated[Path | None, typer.Option("--csv", help="Also write it as CSV.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Say what networks cost, side by side and part by part.
 
@@ -49,6 +50,7 @@ def model(
         bpkd model PSPNet backbone=resnet18 PSPNet backbone=resnet50 channels=256
     """
     from bpkd.networks.speed import find_device
+    from bpkd.recipe.trust import trusted
     from bpkd.report import model as report
     from bpkd.report.named import named
     from bpkd.support.files import check_writable
@@ -58,11 +60,12 @@ def model(
     if table is not None:
         check_writable(table)
     where = None if no_timing else find_device(device)
-    networks = named(names, classes)
-    summaries = [
-        report.summarise(each.name, each.classes, each.build(), size, where, bar)
-        for each in networks
-    ]
+    with trusted(trust, beside=True):
+        networks = named(names, classes)
+        summaries = [
+            report.summarise(each.name, each.classes, each.build(), size, where, bar)
+            for each in networks
+        ]
     notes = report.notes(summaries, size, where)
     if markdown:
         print("\n\n".join([report.markdown(summaries).rstrip(), *notes]))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import Checkpoint, Overrides, Run, Split, app, bar, console
+from bpkd.cli.common import Checkpoint, Overrides, Run, Split, Trust, app, bar, console
 from bpkd.support.messages import printable
 
 
@@ -20,6 +20,7 @@ def train(
         bool, typer.Option("--overwrite", help="Replace the run in its folder.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Train the student of a recipe.
 
@@ -29,13 +30,15 @@ def train(
 
         bpkd train camvid/bpkd data.root=data/camvid run=runs/seed1 seed=1
     """
+    from bpkd.recipe.trust import own_recipe, trusted
     from bpkd.training.run import Stopped
     from bpkd.training.run import train as run
 
     try:
-        folder = run(
-            recipe, *overrides or (), resume=resume, overwrite=overwrite, progress=not quiet
-        )
+        with own_recipe(beside=True), trusted(trust):
+            folder = run(
+                recipe, *overrides or (), resume=resume, overwrite=overwrite, progress=not quiet
+            )
     except Stopped:
         print("stopped; the last checkpoint is written: go on with --resume")
         raise typer.Exit(130) from None
@@ -49,6 +52,10 @@ def evaluate(
     overrides: Overrides = None,
     split: Split = "test",
     checkpoint: Checkpoint = "student",
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="RUN is a recipe: measure the teacher it describes.")
+    ] = False,
+    trust: Trust = False,
 ) -> None:
     """Measure a run: overall, along the outlines, and class by class.
 
@@ -57,15 +64,33 @@ def evaluate(
 
         bpkd evaluate runs/student
         bpkd evaluate runs/student evaluation.mode=slide data.root=elsewhere --split val
+        bpkd evaluate student.yaml --teacher
     """
     from bpkd.inference.evaluation import evaluate as measure
+    from bpkd.recipe.trust import own_recipe, trusted
     from bpkd.report.table import Row, by_class, terminal
 
-    scores = measure(run, *overrides or (), split=split, checkpoint=checkpoint, progress=bar)
+    if teacher:
+        with own_recipe(beside=True), trusted(trust):
+            _teacher(str(run), overrides or [], split)
+        return
+    with trusted(trust, beside=True):
+        scores = measure(run, *overrides or (), split=split, checkpoint=checkpoint, progress=bar)
     page = console()
     page.print(terminal([Row(run.resolve().name, [scores])], title=f"{run} on {split}, %"))
     page.print(by_class(run, scores))
     print(f"all numbers: {run / f'evaluation_{split}.json'}")
+
+
+def _teacher(recipe: str, overrides: list[str], split: str) -> None:
+    """Measure the teacher of a recipe; nothing is kept."""
+    from bpkd.report.table import Row, class_rows, terminal
+    from bpkd.training.scrutiny import measure_teacher
+
+    classes, scores = measure_teacher(recipe, *overrides, split=split, progress=bar)
+    page = console()
+    page.print(terminal([Row("teacher", [scores])], title=f"the teacher of {recipe} on {split}, %"))
+    page.print(class_rows(classes, scores))
 
 
 @app.command()
@@ -80,6 +105,7 @@ def predict(
     max_pixels: Annotated[
         int | None, typer.Option(min=1, help="Read no larger image; else as the run's data say.")
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Segment images: label PNGs and colour overlays.
 
@@ -90,10 +116,18 @@ def predict(
         bpkd predict runs/student photos one.jpg --out predictions
     """
     from bpkd.inference.prediction import predict as segment
+    from bpkd.recipe.trust import trusted
 
-    done = segment(
-        run, images, out, window=window, checkpoint=checkpoint, max_pixels=max_pixels, progress=bar
-    )
+    with trusted(trust, beside=True):
+        done = segment(
+            run,
+            images,
+            out,
+            window=window,
+            checkpoint=checkpoint,
+            max_pixels=max_pixels,
+            progress=bar,
+        )
     for failure in done.failures:
         print(f"failed: {printable(failure)}")
     print(f"{done.count} images: {out / 'labels'} and {out / 'overlays'}")
@@ -109,6 +143,7 @@ def compare(
     image: Annotated[int | None, typer.Option(help="Which image of the split.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
     table: Annotated[Path | None, typer.Option("--csv", help="Also write it as CSV.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Measure runs side by side, and draw an image through each.
 
@@ -117,6 +152,7 @@ def compare(
 
         bpkd compare runs/teacher runs/student --out picture.png --csv table.csv
     """
+    from bpkd.recipe.trust import trusted
     from bpkd.report import table as tables
     from bpkd.report.compare import compare as measure
     from bpkd.report.compare import picture
@@ -125,8 +161,9 @@ def compare(
     if table is not None:
         check_writable(table)
     # The picture first: it is soon drawn, and shows what is wrong before the long way.
-    picture(runs, out, split=split, index=image)
-    rows = measure(runs, split=split, progress=bar)
+    with trusted(trust, beside=True):
+        picture(runs, out, split=split, index=image)
+        rows = measure(runs, split=split, progress=bar)
     if markdown:
         print(tables.markdown(rows), end="")
     else:

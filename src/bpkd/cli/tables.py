@@ -44,14 +44,14 @@ def recipe(
 
     It is joined with the recipes that it is based on, and has the defaults of all keys; those of
     the classes that it names are on their own pages (`bpkd methods bpkd`). What is printed is a
-    recipe itself.
+    recipe itself. Nothing that it names outside the known libraries is imported.
 
         bpkd recipe table2/cityscapes/pspnet/bpkd seed=1
         bpkd recipe student.yaml > whole.yaml
     """
     from bpkd.recipe.loading import dump, load_recipe
 
-    put(dump(load_recipe(source, overrides or ())).rstrip())
+    put(dump(load_recipe(source, overrides or (), look=True)).rstrip())
 
 
 @app.command()

@@ -19,6 +19,7 @@ from bpkd.datasets.building import build_data
 from bpkd.datasets.loading import eval_loader
 from bpkd.errors import UserError
 from bpkd.inference.tasks import build_task
+from bpkd.networks.class_map import ClassMapped, aligned
 from bpkd.recipe.loading import load_recipe
 from bpkd.runs.data import as_measured
 from bpkd.runs.loading import load
@@ -61,12 +62,14 @@ def evaluate(
     if (known := _kept(stored, asked)) is not None:
         return known
     data = build_data(recipe, split)
-    if len(data.classes) != len(network.classes):  # type: ignore[arg-type]
-        raise UserError(f"{run} has other classes than its data set; was the data set changed?")
+    own: list[str] = network.classes  # type: ignore[assignment]
+    network = aligned(network, data.classes, own, str(run))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task, size = build_task(recipe, data), recipe.evaluation.batch_size
     loader = eval_loader(data, batch_size=size, workers=recipe.workers, gather=task.gather)
     scores = measure(network.to(device), loader, task, progress)
+    if isinstance(network, ClassMapped):  # lists by class stand in the run's own order
+        scores = _in_order_of(network, scores)
     if isnan(scores[task.best_by]):
         raise UserError(
             f"no pixel of the split {split!r} has a label, so nothing can be measured on it; take "
@@ -75,6 +78,16 @@ def evaluate(
     with replacing(stored) as file:
         file.write_text(json.dumps({"fingerprint": asked, "scores": scores}, indent=1) + "\n")
     return scores
+
+
+def _in_order_of(network: ClassMapped, scores: Scores) -> Scores:
+    """Scores of a data set's classes in the order of the network's own, where it is another."""
+    place = {group[0]: index for index, group in enumerate(network.groups)}
+    order = [place[index] for index in range(len(place))]
+    return {
+        name: [value[index] for index in order] if isinstance(value, list) else value
+        for name, value in scores.items()
+    }
 
 
 def _kept(stored: Path, asked: str) -> Scores | None:
@@ -122,6 +135,8 @@ def measure(
 
 def inference_parameters(network: nn.Module) -> list[nn.Parameter]:
     """The parameters that inference uses: all but an auxiliary head's."""
+    if isinstance(network, ClassMapped):
+        network = network.network
     auxiliary = getattr(network, "auxiliary_prefix", "auxiliary_head.")
     return [p for name, p in network.named_parameters() if not name.startswith(auxiliary)]
 

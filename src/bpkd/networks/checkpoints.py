@@ -16,7 +16,7 @@ from bpkd.errors import UserError
 from bpkd.networks.base import SegNetwork
 from bpkd.networks.layouts import openmmlab_names
 from bpkd.networks.solov2 import SOLOv2
-from bpkd.support.tensors import key_mismatch, read_tensors
+from bpkd.support.tensors import key_mismatch, load_into, read_tensors
 
 #: The last layer of a network of OpenMMLab's of each kind, by which it is found.
 CLASSIFIERS: dict[type[SegNetwork | SOLOv2], str] = {
@@ -29,6 +29,7 @@ def load_openmmlab(
     network: SegNetwork | SOLOv2,
     checkpoint: str | Path | Mapping[str, Any],
     prefix: str | None = None,
+    where: str = "the state dict",
 ) -> None:
     """Load a network of OpenMMLab's into the network of the same architecture here.
 
@@ -41,6 +42,7 @@ def load_openmmlab(
             state dict, also under the key ``state_dict``.
         prefix: what stands before the network's keys, e.g. ``student.``, where a checkpoint holds
             several networks. None finds it, and takes the one that is no teacher.
+        where: what messages call a state dict.
 
     Raises:
         UserError: the file cannot be read, the network is not in it, or is another: says how many
@@ -53,7 +55,6 @@ def load_openmmlab(
         >>> all((a == b).all() for a, b in zip(first.parameters(), second.parameters()))
         True
     """
-    where = "the state dict"
     if isinstance(checkpoint, str | Path):
         where, content = str(checkpoint), read_tensors(checkpoint)
     else:
@@ -70,7 +71,7 @@ def load_openmmlab(
         if auxiliary and not any(key.startswith("auxiliary_head.") for key in found):
             hint += "; it has no auxiliary head, so auxiliary=False"
         raise UserError(f"{where}: a checkpoint of another network: {problem}; {hint}")
-    network.load_state_dict({key: found[name] for key, name in names.items()})
+    load_into(network, {k: found[name] for k, name in names.items() if name in found}, where)
 
 
 def to_openmmlab(network: SegNetwork | SOLOv2) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
-"""A teacher with more classes, or the same in another order, for the data set's classes."""
+"""A network with more classes, or the same in another order, for the data set's classes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,9 @@ class ClassMapped(nn.Module):
 
     Args:
         network: images -> SegOutput.
-        groups: for each class, the network's own classes that it joins; see :func:`groups`.
+        groups: for each class, the network's own classes that it joins; see :func:`groups`. An
+            empty one has the logits 0: what a network of one channel (sigmoid) says of the other
+            of two classes, so that their softmax is its sigmoid.
 
     Example:
         >>> from bpkd.networks.foreign import from_module
@@ -63,21 +66,87 @@ class ClassMapped(nn.Module):
 
     def join(self, logits: Tensor) -> Tensor:
         """Logits of the network's classes (N, T, h, w) -> of ours (N, C, h, w)."""
-        highest = max(max(group) for group in self.groups)
+        highest = max(max(group, default=0) for group in self.groups)
         if highest >= logits.shape[1]:
             raise UserError(
                 f"class_map: index {highest} is out of range: the teacher gives "
                 f"{logits.shape[1]} classes, from 0 on"
             )
         joined = [
-            logits[:, group[0]] if len(group) == 1 else logits[:, group].logsumexp(dim=1)
+            logits.new_zeros(logits[:, 0].shape)
+            if not group
+            else logits[:, group[0]]
+            if len(group) == 1
+            else logits[:, group].logsumexp(dim=1)
             for group in self.groups
         ]
         return torch.stack(joined, dim=1)
 
 
+def aligned(
+    network: nn.Module, classes: Sequence[str], own: Sequence[str] | None, where: str
+) -> nn.Module:
+    """A network whose classes are the data set's, in the data set's order.
+
+    Names count as the same where they differ in case, spaces and underscores alone.
+
+    Args:
+        network: images -> SegOutput.
+        classes: names of the data set's classes.
+        own: names of the network's classes, or None where it does not say.
+        where: what the network is called in messages.
+
+    Raises:
+        UserError: the network says that it has other classes: with the line to add.
+
+    Example:
+        >>> network = nn.Identity()
+        >>> aligned(network, ["sky", "car"], ["sky", "car"], "it") is network
+        True
+        >>> aligned(network, ["sky", "car"], ["Car", "sky"], "it").groups
+        [[1], [0]]
+    """
+    if own is None:
+        return network
+    theirs, ours = [_plain(name) for name in own], [_plain(name) for name in classes]
+    if theirs == ours:
+        return network
+    if len(set(ours)) == len(ours) and sorted(theirs) == sorted(ours):
+        return ClassMapped(network, [[theirs.index(name)] for name in ours])
+    raise UserError(f"{where} {other_classes(classes, own)}")
+
+
+def other_classes(classes: Sequence[str], own: Sequence[str]) -> str:
+    """What a message says of classes that differ: how, and the class_map to write.
+
+    Example:
+        >>> other_classes(["road", "tree"], ["tree", "street"])
+        "has other classes than the data set (it has 'street', the data set 'road'); say which is \
+which: class_map: {road: ?, tree: tree}, with ? of: street"
+    """
+    names = {_plain(name): name for name in own}
+    plain = [_plain(name) for name in classes]
+    left = [name for name in own if _plain(name) not in plain]
+    new = [name for name in classes if _plain(name) not in names]
+    if not left and not new:  # one name several times
+        return "has class names that are not unique; give class_map by index"
+    shown_map = ", ".join(f"{name}: {names.get(_plain(name), '?')}" for name in classes[:12])
+    more = ", ..." if len(classes) > 12 else ""
+    count = f"{len(own)} classes and the data set {len(classes)}"
+    says = f"it has {left[0]!r}" if left else "it has fewer"
+    ours = f", the data set {new[0]!r}" if new else ""
+    what = count if len(own) != len(classes) else f"other classes than the data set ({says}{ours})"
+    end = f", with ? of: {', '.join(left[:12]) or 'its classes'}" if new else ""
+    same = "; or class_map: by_index, if only the names differ" if len(own) == len(classes) else ""
+    return f"has {what}; say which is which: class_map: {{{shown_map}{more}}}{end}{same}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()
+
+
 def groups(
-    class_map: Sequence[Any] | Mapping[str, Any],
+    class_map: Sequence[Any] | Mapping[str, Any] | str,
     classes: Sequence[str],
     own: Sequence[str] | None,
     num_own: int | None,
@@ -86,7 +155,7 @@ def groups(
 
     Args:
         class_map: an index or name, or a list of such, for each of the data set's classes: in
-            their order, or by their names.
+            their order, or by their names; or ``by_index``: as they stand.
         classes: names of the data set's classes.
         own: names of the teacher's classes, or None where it has none.
         num_own: how many classes the teacher has, or None where nobody knows yet.
@@ -99,6 +168,13 @@ def groups(
         ...     ["sky", "car", "road", "bus"], 4)
         [[2], [1, 3]]
     """
+    if isinstance(class_map, str):
+        if num_own not in (None, len(classes)):
+            raise UserError(
+                f"class_map: by_index needs as many classes: the teacher has {num_own}, the data "
+                f"set {len(classes)}"
+            )
+        class_map = list(range(len(classes)))
     if isinstance(class_map, Mapping):
         for name in class_map:
             if name not in classes:
@@ -112,10 +188,24 @@ def groups(
             f"class_map: expected {len(classes)} entries, one for each class of the data set, "
             f"got {len(class_map)}"
         )
-    return [
-        _group(entry, f"class_map: {name}", own, num_own)
+    is_binary = num_own == 1 and len(classes) == 2
+    if is_binary and sum(entry is None for entry in class_map) == 1:
+        class_map = [[] if entry is None else entry for entry in class_map]
+    found = [
+        [] if is_binary and entry == [] else _group(entry, f"class_map: {name}", own, num_own)
         for name, entry in zip(classes, class_map, strict=True)
     ]
+    owner: dict[int, str] = {}
+    for name, group in zip(classes, found, strict=True):
+        for index in group:
+            if index in owner:
+                title = repr(own[index]) if own else str(index)
+                raise UserError(
+                    f"class_map: {name}: the teacher's class {title} already is {owner[index]}'s; "
+                    "it can be one's alone, for it cannot tell them apart"
+                )
+            owner[index] = name
+    return found
 
 
 def _group(entry: Any, where: str, own: Sequence[str] | None, num_own: int | None) -> list[int]:

@@ -82,6 +82,8 @@ class DeepLabV3Plus(SegNetwork):
         auxiliary: whether a second head on the last map but one helps in training.
         weights: the backbone's weights: a file, ``hub`` (timm's own download), or None.
         dropout: share of channels dropped before the classifiers.
+        img_size: height and width for backbones that are built for one size; a recipe's crop,
+            where it says nothing.
 
     Example:
         >>> network = DeepLabV3Plus(3, "test_resnet.r160_in1k", channels=16).eval()
@@ -100,8 +102,9 @@ class DeepLabV3Plus(SegNetwork):
         auxiliary: bool = True,
         weights: str | None = None,
         dropout: float = 0.1,
+        img_size: tuple[int, int] | None = None,
     ) -> None:
-        trunk = TimmBackbone(backbone, output_stride, weights)
+        trunk = TimmBackbone(backbone, output_stride, weights, img_size)
         if 4 not in trunk.reductions:
             raise UserError(
                 f"DeepLabV3+ needs a map at stride 4, but {backbone} gives strides "

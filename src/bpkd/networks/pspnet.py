@@ -61,6 +61,8 @@ class PSPNet(SegNetwork):
         auxiliary: whether a second head on the last map but one helps in training.
         weights: the backbone's weights: a file, ``hub`` (timm's own download), or None.
         dropout: share of channels dropped before the classifiers.
+        img_size: height and width for backbones that are built for one size; a recipe's crop,
+            where it says nothing.
 
     Example:
         >>> network = PSPNet(3, "test_resnet.r160_in1k", output_stride=8, channels=16).eval()
@@ -78,8 +80,9 @@ class PSPNet(SegNetwork):
         auxiliary: bool = True,
         weights: str | None = None,
         dropout: float = 0.1,
+        img_size: tuple[int, int] | None = None,
     ) -> None:
-        trunk = TimmBackbone(backbone, output_stride, weights)
+        trunk = TimmBackbone(backbone, output_stride, weights, img_size)
         head = PSPHead(trunk.channels[-1], num_classes, channels, dropout=dropout)
         second = None
         if auxiliary:

@@ -5,15 +5,31 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from inspect import getattr_static
+from math import isnan
 from types import GenericAlias
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 
 from bpkd.errors import UserError
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.findings import finding
 from bpkd.support.messages import raised, suggestion
+
+_NUMBERS = (int, float, int | None, float | None, int | float)
+
+
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, float):
+        return isnan(value)
+    parts = value.values() if isinstance(value, dict) else value
+    return isinstance(value, dict | list | tuple) and any(map(_has_nan, parts))
 
 
 class Component(BaseModel):
@@ -22,6 +38,13 @@ class Component(BaseModel):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     use: str
+
+    def check_kind(self, target: Callable[..., Any]) -> None:
+        """Refuse a target that gives another kind of thing, before it is called.
+
+        Raises:
+            UserError: it does, or nobody says what it gives.
+        """
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -58,11 +81,17 @@ class Component(BaseModel):
             target = resolve(self.use)
         except UserError as error:
             raise UserError(f"{where}.use: {error}") from error
+        try:
+            self.check_kind(target)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
         given, parameters = list(given), _parameters(target)
         own = (field.alias or name for name, field in type(self).model_fields.items())
         known = [*(name for name in parameters if name not in given), *own]
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        for name in self.arguments:
+        for name, value in self.arguments.items():
+            if _has_nan(value) and name != "lr":  # which has a line of its own
+                raise UserError(f"{where}.{name}: expected a number, got {value}")
             if name in given:
                 raise UserError(f"{where}.{name} is set by bpkd itself; take it out")
             if name not in parameters and not open_ended:
@@ -88,6 +117,8 @@ class Component(BaseModel):
         for name, value in self.arguments.items():
             if name not in hints or value is None:
                 continue
+            if isinstance(value, bool) and hints[name] in _NUMBERS:
+                raise UserError(f"{where}.{name}: expected a number, got {value}")
             try:
                 named: Any = GenericAlias(dict, (str, hints[name]))
                 TypeAdapter(named).validate_python({name: value})
@@ -97,8 +128,14 @@ class Component(BaseModel):
                 raise UserError(f"{where}.{finding(error, {name: value})}") from error
 
     def build(self, *args: Any, **given: Any) -> Any:
-        """Call the target with the arguments here and those given."""
-        return resolve(self.use)(*args, **{**self.arguments, **given})
+        """Call the target with the arguments here and those given.
+
+        Raises:
+            UserError: it is of another kind than expected.
+        """
+        target = resolve(self.use)
+        self.check_kind(target)
+        return target(*args, **{**self.arguments, **given})
 
     def built(self, where: str, *args: Any, **given: Any) -> Any:
         """As :meth:`build`; whatever goes wrong is said in one line.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bpkd.errors import UserError
+from bpkd.recipe.trust import require
 from bpkd.support.messages import one_line, suggestion
 
 #: What has moved since recipes named it.
@@ -22,12 +23,13 @@ def resolve(path: str) -> Callable[..., Any]:
         'CWD'
 
     Raises:
-        UserError: no such module, or no such name in it.
+        UserError: no such module, no such name in it, or nobody has consented to its code.
     """
     path = _MOVED.get(path, path)
     module_name, _, name = path.rpartition(".")
     if not all(path.split(".")) or not module_name:
         raise UserError(f"{path!r} is no dotted path; expected e.g. bpkd.losses.cwd.CWD")
+    require(path)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bpkd.errors import UserError
-from bpkd.support.messages import one_line
+from bpkd.support.messages import one_line, shown
 from bpkd.support.yaml_names import quoted_names
 
 #: The recipes that come with the package; each can be named without its folder and ``.yaml``.
@@ -48,8 +48,11 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
         raise UserError(f"{path}: base: this recipe is based on itself")
     try:
         content = OmegaConf.load(StringIO(quoted_names(path.read_text(encoding="utf-8"))))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable YAML file: {one_line(error)}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
+    except (yaml.YAMLError, OSError, ValueError, TypeError, OmegaConfBaseException) as error:
+        reason = one_line(error)[:300]
+        raise UserError(f"{path}: not a readable YAML file: {reason}") from error
     if not isinstance(content, DictConfig):
         raise UserError(f"{path}: expected keys and values, as in 'max_iters: 100'")
     bases = content.pop("base", None) or ListConfig([])
@@ -90,8 +93,11 @@ def change(content: DictConfig, override: str) -> None:
         read = OmegaConf.from_dotlist([f"value={quoted_names(value, key)}"])
         new = OmegaConf.to_container(read, resolve=False)["value"]  # type: ignore[index,call-overload]
         OmegaConf.update(content, key, new, merge=False, force_add=True)
-    except (OmegaConfBaseException, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise UserError(f"override {override!r}: {first_line(error)}") from error
+    except (
+        *(OmegaConfBaseException, yaml.YAMLError, AttributeError),
+        *(TypeError, ValueError, KeyError, IndexError, RecursionError),
+    ) as error:
+        raise UserError(f"override {shown(override)}: {first_line(error)[:300]}") from error
 
 
 def first_line(error: Exception) -> str:

@@ -89,6 +89,7 @@ def _expected(message: str) -> str:
         ("List should have", "expected"),
         (" after validation", ""),
         ("greater than or equal to", "at least"),
+        ("less than or equal to", "at most"),
         ("expected greater than", "expected a number above"),
         ("expected less than", "expected a number below"),
         ("a valid dictionary", "keys and values"),

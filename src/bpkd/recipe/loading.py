@@ -12,9 +12,12 @@ from bpkd.errors import UserError
 from bpkd.recipe.files import RECIPES, change, find, first_line, read
 from bpkd.recipe.findings import finding
 from bpkd.recipe.schema import Recipe
+from bpkd.support.fetched import without_secrets
 
 
-def load_recipe(source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+def load_recipe(
+    source: str | Path, overrides: list[str] | tuple[str, ...] = (), look: bool = False
+) -> Recipe:
     """Read a recipe, join it with the recipes it is based on, apply overrides, and check it all.
 
     A recipe without a ``name`` bears its file's; without a ``run``, its run is ``runs/NAME``, for
@@ -25,31 +28,41 @@ def load_recipe(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
             (``camvid/bpkd``).
         overrides: ``key=value``, dotted: ``losses.bpkd.weight.edge=5``. The value is YAML and
             takes the place of what the recipe says, keys and values included.
+        look: it is only looked at: what it names outside the known libraries is not imported, and
+            not checked.
 
     Raises:
         UserError: one line that names the file, the key, what it got and what it expected.
     """
     path = find(source)
+    try:
+        recipe = _validated(path, overrides)
+    except RecursionError as error:
+        raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
+    recipe.check(str(path), look)
+    return recipe
+
+
+def _validated(path: Path, overrides: list[str] | tuple[str, ...]) -> Recipe:
     content = read(path)
     for override in overrides:
         change(content, override)
     try:
         plain = OmegaConf.to_container(content, resolve=True)
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, ValueError) as error:
         raise UserError(f"{path}: {first_line(error)}") from error
     assert isinstance(plain, dict)
     plain.setdefault("name", path.stem)
     shipped = path.parent.relative_to(RECIPES) if path.is_relative_to(RECIPES) else Path()
     plain.setdefault("run", str("runs" / shipped / str(plain["name"])))
     try:
-        recipe = Recipe.model_validate(plain)
+        return Recipe.model_validate(plain)
     except ValidationError as error:
         raise UserError(f"{path}: {finding(error, plain, Recipe)}") from None
-    recipe.check(str(path))
-    return recipe
 
 
 def dump(recipe: Recipe) -> str:
-    """A recipe as YAML that :func:`load_recipe` reads back."""
+    """A recipe as YAML that :func:`load_recipe` reads back, without passwords in addresses."""
     # Not yaml's own: to OmegaConf "1e3" is a number, so text that looks like one needs its quotes.
-    return OmegaConf.to_yaml(OmegaConf.create(recipe.model_dump(by_alias=True)))
+    text = OmegaConf.to_yaml(OmegaConf.create(recipe.model_dump(by_alias=True)))
+    return without_secrets(text)

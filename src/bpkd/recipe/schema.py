@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -10,16 +12,21 @@ from bpkd.errors import UserError
 from bpkd.recipe.components import Component
 from bpkd.recipe.sections import (
     Augment,
+    Count,
     Data,
     Evaluation,
     Loss,
     Network,
+    NotNegative,
+    Number,
+    Optimizer,
     Positive,
     Schedule,
     Section,
     TaskLossSection,
     Teacher,
 )
+from bpkd.recipe.trust import allowed
 from bpkd.support.messages import shown
 
 #: One number a class, or by their shares of the training split's pixels.
@@ -43,21 +50,21 @@ class Recipe(Section):
     """Everything that decides a run."""
 
     name: str
-    seed: Annotated[int, Field(ge=0)] = 0
-    max_iters: Annotated[int, Field(ge=0)] = 40_000
+    seed: Annotated[int, Number, Field(ge=0, le=2**32 - 1)] = 0
+    max_iters: Count = 40_000
     batch_size: Positive = 8
     accumulate: Positive = 1
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: Count = 2
     data: Data
     augment: Augment = Augment()
     student: Network
     teacher: str | Teacher | None = None
     losses: Annotated[dict[str, Loss], BeforeValidator(_without_null)] = Field(default_factory=dict)
-    auxiliary_weight: Annotated[float, Field(ge=0)] = 0.4
+    auxiliary_weight: NotNegative = 0.4
     class_weights: ClassWeights | None = None
     task_loss: TaskLossSection = TaskLossSection()
-    optimizer: Annotated[Component, BeforeValidator(_over_sgd)] = Component.model_validate(SGD)
-    head_lr: Annotated[float, Field(gt=0)] = 1.0
+    optimizer: Annotated[Optimizer, BeforeValidator(_over_sgd)] = Optimizer.model_validate(SGD)
+    head_lr: Annotated[float, Number, Field(gt=0)] = 1.0
     schedule: Schedule = Schedule()
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Positive = 1000
@@ -67,24 +74,32 @@ class Recipe(Section):
     sync_batchnorm: bool = True
     run: str
 
-    def check(self, source: str) -> None:
+    def check(self, source: str, look: bool = False) -> None:
         """What no single field shows: targets that exist, their arguments, what needs what.
+
+        Args:
+            source: what messages begin with.
+            look: it is only looked at: what is named outside the known libraries is not imported.
 
         Raises:
             UserError: one line with the file, the key, and what was expected.
         """
         try:
-            self.data.check("data", given=["split"])
-            self.student.check("student", given=["num_classes"])
-            if isinstance(self.teacher, Teacher):
-                self.teacher.check("teacher", given=["num_classes"])
             for name, loss in self.losses.items():
-                loss.check(
-                    f"losses.{name}", given=["num_classes", "student_channels", "teacher_channels"]
-                )
+                _check_name(name)
+                loss.check_numbers(f"losses.{name}")
                 if self.max_iters:
                     loss.check_iterations(f"losses.{name}", self.max_iters)
-            self.optimizer.check("optimizer", given=["params"])
+            for where, component, given in self._components():
+                if not look or allowed(component.use):
+                    component.check(where, given=given)
+            if self.student.num_classes and not self.student.class_map:
+                raise UserError("student.num_classes is set by bpkd itself; take it out")
+            if self.max_iters and self.student.class_map:
+                raise UserError(
+                    "student.class_map: a network that is trained has the data set's own classes; "
+                    "it is for one that is only measured (max_iters: 0), and for teachers"
+                )
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
         if self.losses and self.teacher is None:
@@ -97,6 +112,8 @@ class Recipe(Section):
                 f"{source}: there is a teacher and no losses, so nothing is learnt from it; add "
                 "losses, e.g. losses: {bpkd: {use: bpkd.losses.bpkd.BPKD}}, or take it out"
             )
+        if look and not allowed(self.optimizer.use):
+            return
         rate = self.optimizer.arguments.get("lr", 1.0)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
             raise UserError(f"{source}: optimizer.lr: expected a number above 0, got {shown(rate)}")
@@ -104,3 +121,26 @@ class Recipe(Section):
             raise UserError(
                 f"{source}: schedule.floor {self.schedule.floor:g} is above optimizer.lr {rate:g}"
             )
+
+    def _components(self) -> Iterator[tuple[str, Component, list[str]]]:
+        """What the recipe names: where, what, and the arguments that bpkd itself gives."""
+        yield "data", self.data, ["split"]
+        yield "student", self.student, ["num_classes"]
+        if isinstance(self.teacher, Teacher):
+            yield "teacher", self.teacher, ["num_classes"]
+        for name, loss in self.losses.items():
+            yield f"losses.{name}", loss, ["num_classes", "student_channels", "teacher_channels"]
+        yield "optimizer", self.optimizer, ["params"]
+
+
+def _check_name(name: str) -> None:
+    """A loss's name becomes an attribute and a column."""
+    if not re.fullmatch(r"[^\W\d][\w-]*", name) or hasattr(dict, name) or name in _TAKEN:
+        raise UserError(
+            f"losses: {shown(name)} cannot be a loss's name; expected a word of letters, digits, "
+            "_ and -, e.g. bpkd, that is no method of dictionaries"
+        )
+
+
+#: What torch's own dictionary of modules is called by.
+_TAKEN = ("training", "forward", "add_module", "apply", "train", "eval", "parameters", "buffers")

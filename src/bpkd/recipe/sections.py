@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from bpkd.errors import UserError
 from bpkd.recipe.components import Component
+from bpkd.recipe.kinds import require_data, require_module, require_optimizer
 
 Decay = Literal["cosine", "linear"]
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _no_switch(given: Any) -> Any:
+    """YAML's ``true`` is no number, and Python takes it for 1."""
+    if isinstance(given, bool):
+        raise ValueError(f"expected a number; it is {str(given).lower()}")
+    return given
+
+
+Number = BeforeValidator(_no_switch)
+#: As large as any count that a machine can go through.
+LARGEST = 2**31 - 1
+Positive = Annotated[int, Number, Field(gt=0, le=LARGEST)]
+Count = Annotated[int, Number, Field(ge=0, le=LARGEST)]
+Share = Annotated[float, Number, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Number, Field(ge=0)]
 
 
 class Section(BaseModel):
@@ -27,6 +50,10 @@ class Data(Component):
     train: str = "train"
     val: str | None = "val"
     test: str | None = "test"
+
+    def check_kind(self, target: Callable[..., Any]) -> None:
+        """A data set: see :func:`bpkd.recipe.kinds.require_data`."""
+        require_data(self.use, target)
 
     def own_name(self, split: str) -> str:
         """The data set's own name of ``train``, ``val`` or ``test``; any other name is its own.
@@ -44,7 +71,7 @@ class Augment(Section):
     """Training transforms; see :func:`bpkd.datasets.transforms.training_transform`."""
 
     crop: tuple[Positive, Positive] = (512, 512)
-    scale: tuple[float, float] = (0.5, 2.0)
+    scale: tuple[Annotated[float, Number], Annotated[float, Number]] = (0.5, 2.0)
     base_size: tuple[Positive, Positive] | None = None
     cat_max_ratio: Share = 0.75
     flip: Share = 0.5
@@ -60,25 +87,31 @@ class Augment(Section):
 
 
 class Network(Component):
-    """A network, called with ``num_classes`` and its own arguments."""
+    """A network, called with ``num_classes`` and its own arguments.
 
-    checkpoint: str | None = None
-
-
-class Teacher(Network):
-    """A network with classes of its own.
-
-    ``class_map`` gives, for each of the data set's classes, the teacher's class or the list of
-    those that it joins, by index or name: see :mod:`bpkd.networks.class_map`. ``num_classes`` is
-    how many the teacher itself has, where its file or folder does not say.
+    ``checkpoint_key`` says which of several state dicts a checkpoint's file is to give. A network
+    with classes of its own has ``class_map``: for each of the data set's classes, the network's
+    class or the list of those that it joins, by index or name, or ``by_index``, see
+    :mod:`bpkd.networks.class_map`; ``num_classes`` is how many the network itself has, where its
+    file or folder does not say.
     """
 
+    checkpoint: str | None = None
+    checkpoint_key: str | None = None
     num_classes: Positive | None = None
-    class_map: list[Any] | dict[str, Any] | None = None
+    class_map: list[Any] | dict[str, Any] | Literal["by_index"] | None = None
+
+    def check_kind(self, target: Callable[..., Any]) -> None:
+        """A network: see :func:`bpkd.recipe.kinds.require_kind`."""
+        require_module(self.use, target)
 
     def knows_its_classes(self) -> bool:
         """Whether the target finds out by itself how many classes it has."""
         return self.argument("num_classes", 0) is None
+
+
+class Teacher(Network):
+    """A network that is not trained."""
 
 
 class Loss(Component):
@@ -88,11 +121,27 @@ class Loss(Component):
     ``start`` here, for it is a word of Python's own.
     """
 
-    weight: float | dict[str, float] | None = None
-    ramp: Annotated[int, Field(ge=0)] = 0
-    start: Annotated[int, Field(ge=0, alias="from")] = 0
+    weight: Annotated[float, Number] | dict[str, Annotated[float, Number]] | None = None
+    ramp: Count = 0
+    start: Annotated[int, Number, Field(ge=0, le=LARGEST, alias="from")] = 0
     until: Positive | None = None
     decay: Decay | None = None
+
+    def check_kind(self, target: Callable[..., Any]) -> None:
+        """A loss is a module, too."""
+        require_module(self.use, target)
+
+    def check_numbers(self, where: str) -> None:
+        """Refuse a temperature or a memory that is none.
+
+        Raises:
+            UserError: names the key.
+        """
+        for name, value in self.arguments.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            words = name.split("_")
+            if is_number and value <= 0 and (words[-1] in ("temperature", "slots", "tau")):
+                raise UserError(f"{where}.{name}: expected a number above 0, got {value}")
 
     def check_iterations(self, where: str, max_iters: int) -> None:
         """Refuse a loss that would never count, or never reach its weight.
@@ -134,9 +183,9 @@ class TaskLossSection(Section):
 class Schedule(Section):
     """Polynomial decay of the learning rate to a floor, after a linear warm-up."""
 
-    power: float = 0.9
-    floor: Annotated[float, Field(ge=0)] = 1e-4
-    warmup: Annotated[int, Field(ge=0)] = 0
+    power: NotNegative = 0.9
+    floor: NotNegative = 1e-4
+    warmup: Count = 0
 
 
 class Evaluation(Section):
@@ -147,11 +196,11 @@ class Evaluation(Section):
     window: tuple[Positive, Positive] = (512, 512)
     stride: tuple[Positive, Positive] = (342, 342)
     base_size: tuple[Positive, Positive] | None = None
-    scales: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = [1.0]
+    scales: Annotated[list[Annotated[float, Number, Field(gt=0)]], Field(min_length=1)] = [1.0]
     flip: bool = False
     batch_size: Positive = 1
     trimap_widths: list[Positive] = [1, 3, 5]
-    dilation_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    dilation_ratio: Annotated[float, Number, Field(gt=0, lt=1)] = 0.02
 
     @model_validator(mode="after")
     def _no_gaps(self) -> Self:
@@ -161,3 +210,11 @@ class Evaluation(Section):
                 f"leave no gap; the stride is {list(self.stride)}"
             )
         return self
+
+
+class Optimizer(Component):
+    """An optimizer, called with groups of parameters."""
+
+    def check_kind(self, target: Callable[..., Any]) -> None:
+        """One of torch's, or of its kind."""
+        require_optimizer(self.use, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from bpkd.datasets.building import build_data
 from bpkd.errors import UserError
 from bpkd.inference.evaluation import evaluate
 from bpkd.inference.windows import build_inference
+from bpkd.networks.class_map import aligned
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Network
@@ -97,13 +99,15 @@ def picture(
     recipes = recipes_of(runs, overrides)
     networks = {}
     teacher = teacher_of(list(recipes.values()))
-    if teacher is not None and teacher.resolve() not in {run.resolve() for run in recipes}:
-        networks["teacher"] = load(teacher)
-    for run, name in names_of(recipes).items():
-        if name not in networks:
-            networks[name] = load(run)
     first = next(iter(recipes.values()))
     data = build_data(first, split)
+    if teacher is not None and teacher.resolve() not in {run.resolve() for run in recipes}:
+        own = read_classes(teacher)[0]
+        with suppress(UserError):  # one of other classes is not comparable
+            networks["teacher"] = aligned(load(teacher), data.classes, own, str(teacher))
+    for run, name in names_of(recipes).items():
+        if name not in networks:
+            networks[name] = aligned(load(run), data.classes, read_classes(run)[0], str(run))
     comparison(networks, data, Path(file), index, build_inference(first.evaluation))
 
 

@@ -20,6 +20,7 @@ from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import change, shipped_recipes
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network, Teacher
+from bpkd.recipe.trust import own_recipe
 from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
 from bpkd.support.messages import suggestion
@@ -102,11 +103,13 @@ def _component(name: str, path: str, changes: list[str], classes: int | None) ->
     for each in changes:
         change(content, each)
     network = Network.model_validate(OmegaConf.to_container(content))
-    callable_ = resolve(path)  # for a message of its own
-    network.check(path, given=["num_classes"])
+    with own_recipe(beside=True):  # who writes a path means it
+        callable_ = resolve(path)  # for a message of its own
+        network.check(path, given=["num_classes"])
     if classes is None:
         classes = _own_classes(callable_) or CLASSES
-    return Named(" ".join([name, *changes]), classes, partial(_build, name, network, classes))
+    build = own_recipe(beside=True)(partial(_build, name, network, classes))
+    return Named(" ".join([name, *changes]), classes, build)
 
 
 def _own_classes(network: Callable[..., object]) -> int | None:

@@ -96,10 +96,15 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
 
 def by_class(run: Path, scores: Scores) -> Columns:
     """One run's scores, a row a class."""
+    return class_rows(read_classes(run)[0], scores)
+
+
+def class_rows(classes: Sequence[str], scores: Scores) -> Columns:
+    """Scores, a row a class."""
     lists = {name: values for name, values in scores.items() if isinstance(values, list)}
     header = ["class", *(name.replace("_", "\n").replace("@", "\n@ ") for name in lists)]
     rows = []
-    for index, label in enumerate(read_classes(run)[0]):
+    for index, label in enumerate(classes):
         cells = (100 * values[index] for values in lists.values())
         rows.append([label, *("-" if math.isnan(cell) else f"{cell:.1f}" for cell in cells)])
     return Columns(header, rows, "by class, %")

@@ -33,3 +33,10 @@ def read_classes(folder: Path) -> tuple[list[str], list[tuple[int, int, int]]]:
         raise UserError(f"{file} is damaged: expected name,r,g,b and a line a class") from None
     check_names(names, str(file))
     return names, colours
+
+
+def classes_beside(file: str | Path) -> list[str] | None:
+    """The classes of the run in whose folder a file lies; None where it lies in no run's."""
+    folder = Path(file).parent
+    kept = all((folder / name).is_file() for name in ("recipe.yaml", "classes.csv"))
+    return read_classes(folder)[0] if kept else None

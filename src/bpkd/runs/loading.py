@@ -9,13 +9,16 @@ from torch import nn
 
 from bpkd.errors import UserError
 from bpkd.networks.building import build_network
+from bpkd.networks.class_map import ClassMapped, groups
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network
+from bpkd.recipe.trust import require, somebodys_run
 from bpkd.runs.classes import read_classes
 from bpkd.support.files import replacing
 from bpkd.support.tensors import load_into, load_tensors, read_tensors
 
 
+@somebodys_run()
 def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
     """The network that a run trained, ready to use.
 
@@ -27,22 +30,29 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
         The network in evaluation mode, with ``classes`` and ``palette``.
 
     Raises:
-        UserError: no such run, or no such checkpoint in it.
+        UserError: no such run, no such checkpoint in it, or its network is of a module outside the
+            known libraries, and nobody has consented: see :mod:`bpkd.recipe.trust`.
     """
     folder = Path(run)
     if not (folder / "recipe.yaml").is_file():
         raise UserError(f"{run}: no run here (no recipe.yaml); give the folder of a run")
-    recipe = load_recipe(folder / "recipe.yaml")
+    recipe = load_recipe(folder / "recipe.yaml", look=True)
+    own = recipe.student
     classes, palette = read_classes(folder)
     if (folder / "student.yaml").is_file():
         described = yaml.safe_load((folder / "student.yaml").read_text(encoding="utf-8"))
         recipe.student = Network.model_validate(described)
+        require(recipe.student.use)
     elif recipe.student.accepts("weights"):
         # The backbone's own weights are in the checkpoint: their file need not be there any more.
         recipe.student.__pydantic_extra__["weights"] = None  # type: ignore[index]
     recipe.student.checkpoint = None
     file = _weights(folder, checkpoint)
-    network = build_network(recipe.student, len(classes), str(run))
+    require(own.use)
+    count = own.num_classes or len(classes)
+    network = build_network(recipe.student, count, str(run), recipe.augment.crop)
+    if own.class_map is not None:  # a network that is only measured, its own classes joined
+        network = ClassMapped(network, groups(own.class_map, classes, None, own.num_classes))
     if checkpoint == "student":
         load_tensors(network, file)
     else:
@@ -89,6 +99,8 @@ def write_student(folder: Path, student: nn.Module) -> None:
 
     Such a network has ``rebuild``: an entry of a recipe that needs neither.
     """
+    if isinstance(student, ClassMapped):
+        student = student.network
     if (entry := getattr(student, "rebuild", None)) is not None:
         with replacing(folder / "student.yaml") as file:
             file.write_text(yaml.safe_dump(entry, sort_keys=False), encoding="utf-8")

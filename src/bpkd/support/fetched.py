@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import sys
+import zipfile
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.request import urlopen
 
 from rich.console import Console
 from rich.progress import wrap_file
+from safetensors import SafetensorError, safe_open
 
 from bpkd.errors import UserError
 from bpkd.support.files import replacing
@@ -21,6 +23,8 @@ from bpkd.support.messages import one_line
 
 #: Seconds without an answer.
 _PATIENCE = 60
+#: The environment variable that sets the most bytes of a file.
+_LIMIT = "WEIGHTS_LIMIT"
 
 
 def is_address(path: str | Path) -> bool:
@@ -30,7 +34,18 @@ def is_address(path: str | Path) -> bool:
         >>> is_address("https://example.org/a.pth"), is_address("weights/a.pth")
         (True, False)
     """
-    return str(path).startswith(("https://", "http://"))
+    return bool(re.match(r"https?://", str(path), re.IGNORECASE))
+
+
+def without_secrets(text: str) -> str:
+    """A text whose addresses have lost what nobody else should read: passwords and keys.
+
+    Example:
+        >>> without_secrets("get https://me:pass@example.org/a.pth?token=1 now")
+        'get https://example.org/a.pth now'
+    """
+    text = re.sub(r"(?i)(https?://)[^\s/@'\"]*@", r"\1", text)
+    return re.sub(r"(?i)(https?://[^\s?#'\"]*)\?[^\s'\"]*", r"\1", text)
 
 
 def fetched(address: str) -> Path:
@@ -47,7 +62,8 @@ def fetched(address: str) -> Path:
     if file.is_file():
         return file
     made = not file.parent.exists()
-    print(f"fetching {address} into {file.parent}", file=sys.stderr, flush=True)
+    named = without_secrets(address)
+    print(f"fetching {named} into {file.parent}", file=sys.stderr, flush=True)
     try:
         with replacing(file) as temporary:
             _fetch(address, temporary)
@@ -56,8 +72,8 @@ def fetched(address: str) -> Path:
             with suppress(OSError):
                 file.parent.rmdir()
         raise UserError(
-            f"{address} cannot be fetched: {error}; get it by other means and put it "
-            f"there as {file}, or set WEIGHTS to the folder that has it"
+            f"{named} cannot be fetched: {without_secrets(str(error))}; get it by other means and "
+            f"put it there as {file}, or set WEIGHTS to the folder that has it"
         ) from error
     return file
 
@@ -76,7 +92,10 @@ def place(address: str) -> Path:
     """
     name = Path(_name(address))
     if not name.name:
-        raise UserError(f"{address}: expected the address of a file, e.g. https://HOST/FILE.pth")
+        raise UserError(
+            f"{without_secrets(address)}: expected the address of a file, e.g. "
+            "https://HOST/FILE.pth"
+        )
     folder = Path(os.environ.get("WEIGHTS", "weights")).expanduser()
     if _sum(name.name):
         return folder / name
@@ -107,12 +126,22 @@ def _fetch(address: str, file: Path) -> None:
     """
     name, errors = _name(address), Console(stderr=True)
     hidden = not errors.is_terminal
+    limit = _limit()
+    if not address.lower().startswith("https://") and not _sum(name):
+        raise UserError(
+            "over http it could be anybody's file; give an https address, or a name that ends with "
+            "the beginning of its SHA-256, as FILE-1a2b3c4d.pth"
+        )
     try:
         with urlopen(address, timeout=_PATIENCE) as answer, file.open("wb") as out:
+            if not answer.url.lower().startswith("https://") and not _sum(name):
+                raise UserError("it is answered from an http address, without a sum in its name")
             size = int(answer.headers.get("Content-Length") or 0)
+            if size > limit:
+                raise UserError(f"it has {size:,} bytes, above {_LIMIT}, {limit:,}")
             bar = wrap_file(answer, size, description=name, console=errors, disable=hidden)
             with bar as stream:
-                shutil.copyfileobj(stream, out, 1 << 20)
+                _copy(stream, out, name, limit)
         with file.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, HTTPException, ValueError) as error:
@@ -121,3 +150,55 @@ def _fetch(address: str, file: Path) -> None:
         raise UserError(f"the connection broke off at {file.stat().st_size:,} of {size:,} bytes")
     if not found.startswith(_sum(name)):
         raise UserError(f"its SHA-256 begins with {found[:8]}, not as its name says")
+    if not _is_whole(file, name):
+        raise UserError(f"its {file.stat().st_size:,} bytes are not a whole file of weights")
+
+
+def _limit() -> int:
+    """The most bytes that a file may have."""
+    given = os.environ.get(_LIMIT, "")
+    return int(given) if given.isdigit() else 20 * 10**9
+
+
+def _copy(stream: Any, out: BinaryIO, name: str, limit: int) -> None:
+    """Copy what comes, if it begins as such a file does, and does not go on for ever."""
+    taken = 0
+    while block := stream.read(1 << 20):
+        if not taken and not _begins_as(name, block):
+            start = block[:20].decode("utf-8", "replace").strip()
+            raise UserError(
+                f"what comes is no file of weights: it begins {start!r} (a page to log in, or of "
+                "an error?)"
+            )
+        taken += len(block)
+        if taken > limit:
+            raise UserError(f"it has more than {_LIMIT}, {limit:,} bytes")
+        out.write(block)
+
+
+def _begins_as(name: str, block: bytes) -> bool:
+    """Whether the first bytes are those of a file of that name.
+
+    Example:
+        >>> _begins_as("a.pth", b"PK\\x03\\x04"), _begins_as("a.pth", b"<!DOCTYPE html>")
+        (True, False)
+    """
+    kind = Path(name).suffix.lower()
+    if kind == ".safetensors":
+        return block[8:9] == b"{"
+    if kind in (".pth", ".pt", ".ckpt", ".bin", ".pt2", ".ts"):
+        return block.startswith((b"PK\x03\x04", b"\x80"))
+    return not block.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml"))
+
+
+def _is_whole(file: Path, name: str) -> bool:
+    """Whether a file that came without its length has its end."""
+    with file.open("rb") as stream:
+        begin = stream.read(8)
+    if Path(name).suffix.lower() == ".safetensors":
+        try:
+            with safe_open(file, "pt"):
+                return True
+        except SafetensorError:
+            return False
+    return zipfile.is_zipfile(file) if begin.startswith(b"PK\x03\x04") else True

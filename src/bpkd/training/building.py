@@ -89,7 +89,7 @@ def build_student(recipe: Recipe, num_classes: int) -> nn.Module:
         UserError: the network can only teach.
     """
     with seeded(recipe.seed):
-        student = build_network(recipe.student, num_classes, "student")
+        student = build_network(recipe.student, num_classes, "student", recipe.augment.crop)
     if getattr(student, "teacher_only", False):
         raise UserError(f"student.use: {recipe.student.use} cannot be trained; use it as teacher")
     return student

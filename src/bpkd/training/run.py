@@ -12,17 +12,21 @@ from bpkd.datasets.checking.first_look import look
 from bpkd.errors import UserError
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
+from bpkd.recipe.trust import own_recipe
 from bpkd.runs.folder import begin, is_first, note, or_nothing, prepare
 from bpkd.runs.loading import write_student
 from bpkd.runs.recorder import Recorder, Stopped
 from bpkd.support.tensors import write_tensors
-from bpkd.training.building import build, build_loaders, build_student
+from bpkd.training.building import build, build_loaders
 from bpkd.training.class_weights import write_class_weights
 from bpkd.training.distiller import Distiller
+from bpkd.training.fitting import build_measured
 from bpkd.training.preparation import Preparation
+from bpkd.training.scrutiny import scrutinise
 from bpkd.training.trainer import build_trainer, quiet
 
 
+@own_recipe()
 def train(
     recipe: str | Path | Recipe,
     *overrides: str,
@@ -58,6 +62,8 @@ def train(
     quiet()
     parts = build(recipe, folder if start else None)
     data, distiller, validate = parts.data, parts.distiller, parts.val is not None
+    if is_first() and start == 0:
+        scrutinise(parts)
     looked = look(data, parts.val, recipe.data)
     with or_nothing(folder):
         if is_first():
@@ -110,7 +116,7 @@ def _fit(
 def _untrained(recipe: Recipe, folder: Path) -> Path:
     """A run of no iterations: a network as its checkpoint has it, to evaluate and compare."""
     data = build_data(recipe, "train")
-    student = build_student(recipe, len(data.classes))
+    student = build_measured(recipe, data.classes)
     with or_nothing(folder):
         if is_first():
             begin(folder, recipe, data, 0)

@@ -19,6 +19,7 @@ from bpkd.errors import UserError
 from bpkd.losses.bpkd import body_loss, edge_loss
 from bpkd.losses.common import full_precision
 from bpkd.losses.divergence import bernoulli_kl
+from bpkd.losses.edge_reduction import Reduction
 from bpkd.losses.instance.matching import Match, Pairs, comparable, level_mean, matched
 from bpkd.losses.instance.outlines import grid_edges, object_edges
 from bpkd.networks.base import InstanceOutput
@@ -69,7 +70,7 @@ class InstanceBPKD(nn.Module):
         kernel_size: the window of the edge detection, odd, in pixels of the input.
         temperature: T > 0, of all terms.
         pre_mask: filter the logits before softmax and sigmoid, as published.
-        average: on the grids the mean over the classes that have an edge instead of the sum.
+        reduction: of the grids' edge term, see :func:`bpkd.losses.bpkd.edge_loss`.
         match: ``cells`` or ``objects``, which of the teacher's masks is an object's.
         scale_ranges: sizes of the objects of the student's levels, ``light``, ``full`` or a pair
             a level.
@@ -89,7 +90,7 @@ class InstanceBPKD(nn.Module):
         kernel_size: int = 7,
         temperature: float = 1.0,
         pre_mask: bool = False,
-        average: bool = True,
+        reduction: Reduction = "classes",
         match: Match = "cells",
         scale_ranges: str | Sequence[Sequence[float]] = "light",
         teacher_scale_ranges: str | Sequence[Sequence[float]] = "full",
@@ -99,7 +100,7 @@ class InstanceBPKD(nn.Module):
             raise UserError(f"InstanceBPKD: kernel_size is an odd number, got {kernel_size}")
         self.kernel_size = kernel_size
         self.temperature = temperature
-        self.pre_mask, self.average = pre_mask, average
+        self.pre_mask, self.reduction = pre_mask, reduction
         self.match: Match = match
         self.ranges = ranges(scale_ranges), ranges(teacher_scale_ranges)
 
@@ -139,7 +140,7 @@ class InstanceBPKD(nn.Module):
             given = {"temperature": self.temperature, "pre_mask": self.pre_mask}
             terms.append(
                 (
-                    edge_loss(logits, target, masks, average=self.average, **given),  # type: ignore[arg-type]
+                    edge_loss(logits, target, masks, reduction=self.reduction, **given),  # type: ignore[arg-type]
                     body_loss(logits, target, masks, **given),  # type: ignore[arg-type]
                 )
             )

@@ -11,6 +11,7 @@ from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
 from bpkd.networks.foreign.wrapper import ForeignNetwork
 from bpkd.recipe.components import Component
 from bpkd.recipe.dotted import resolve
+from bpkd.recipe.kinds import require_module
 from bpkd.support.messages import one_line, raised
 
 
@@ -39,7 +40,8 @@ def from_module(
         features: name -> module's path; default: ``head``, what the last convolution with one
             output a class reads. Name ``backbone`` too, where a loss or ``head_lr`` wants it.
         auxiliary: path of the auxiliary head, where the module does not return its logits.
-        multiple: the module wants sides that are a multiple of it.
+        multiple: the module wants sides that are a multiple of it, and gets them padded; found
+            by small images where it is 1 and the module refuses an odd size.
         mean: of the images, default ImageNet's.
         std: the same.
         scale: what images in [0, 1] are multiplied by first.
@@ -58,6 +60,7 @@ def from_module(
     if not module:
         raise UserError("module is missing: expected the path of a class, e.g. my_package.Net")
     target = resolve(module)
+    require_module(module, target)
     arguments = dict(args or {})
     if num_classes is not None and Component(use=module).accepts("num_classes"):
         arguments.setdefault("num_classes", num_classes)
@@ -73,6 +76,8 @@ def from_module(
     if not isinstance(built, nn.Module):
         raise UserError(f"{module}: expected an nn.Module, got {type(built).__name__}")
     given = normalisation(IMAGENET, mean=mean, std=std, scale=scale, rgb=rgb)
-    return ForeignNetwork(
+    foreign = ForeignNetwork(
         built, given, num_classes, module, features, auxiliary=auxiliary, multiple=multiple
     )
+    foreign.probe()
+    return foreign

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bpkd.errors import UserError
+from bpkd.networks.base import SegOutput, resize
 from bpkd.networks.foreign.wrapper import ForeignNetwork
 from bpkd.support.messages import one_line
 
@@ -59,6 +61,77 @@ class QueryNetwork(ForeignNetwork):
         return semantic_logits(output.class_queries_logits, output.masks_queries_logits), None
 
 
+class WindowedQueryNetwork(QueryNetwork):
+    """EoMT, which takes images of one square size: others are resized, and cut into windows.
+
+    As its own processor does it for semantic segmentation: the shorter side becomes the network's,
+    windows stand side by side along the longer one, overlapping evenly, and where they overlap
+    their scores are averaged. What is given is the map of the resized image.
+
+    Attributes:
+        side: of the images that it takes.
+        whole: whether images are resized to the square instead, seen whole and distorted.
+    """
+
+    side = 0
+    whole = False
+
+    def forward(self, images: Tensor) -> SegOutput:
+        """Images (N, 3, H, W), RGB in [0, 1] -> :class:`SegOutput`."""
+        count, (height, width) = len(images), images.shape[-2:]
+        factor = self.side / min(height, width)
+        size = (self.side, self.side)
+        if not self.whole:
+            size = (max(round(height * factor), self.side), max(round(width * factor), self.side))
+        images, long = resize(images, size), max(size)
+        along = -2 if size[0] > size[1] else -1
+        starts = window_starts(long, self.side)
+        cuts = [images.narrow(along, start, self.side) for start in starts]
+        output = super().forward(torch.cat(cuts))
+        shares = [start / self.side for start in starts]
+        maps = {
+            name: joined(torch.split(value, count), shares, along)
+            for name, value in output[1].items()
+        }
+        scores = joined(torch.split(output.logits.exp(), count), shares, along)
+        return SegOutput(scores.clamp(min=_SMALLEST).log(), maps)
+
+
+def window_starts(length: int, side: int) -> list[int]:
+    """Where windows of a side begin that cover a length, their overlap the same everywhere.
+
+    Example:
+        >>> window_starts(64, 64), window_starts(100, 64), window_starts(129, 64)
+        ([0], [0, 36], [0, 32, 65])
+    """
+    steps = -(-length // side) - 1
+    return [step * (length - side) // steps for step in range(steps + 1)] if steps else [0]
+
+
+def joined(windows: Sequence[Tensor], starts: Sequence[float], along: int) -> Tensor:
+    """Maps of windows as one map, the mean where they overlap.
+
+    Args:
+        windows: (N, D, m, m) each.
+        starts: where each begins, in windows.
+        along: the axis, -2 or -1.
+
+    Example:
+        >>> one, two = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+        >>> joined([one, two], [0, 0.5], -1)[0, 0, 0]
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    side = windows[0].shape[along]
+    places = [round(start * side) for start in starts]
+    shape = list(windows[0].shape)
+    shape[along] = places[-1] + side
+    total, count = windows[0].new_zeros(shape), windows[0].new_zeros(shape)
+    for window, place in zip(windows, places, strict=True):
+        total.narrow(along, place, side).add_(window)
+        count.narrow(along, place, side).add_(1)
+    return total / count
+
+
 def task_tokens(library: Any, model: str | None, length: int) -> list[int]:
     """OneFormer's task as its tokenizer writes it; zeros for random weights, which know no task.
 
@@ -68,7 +141,7 @@ def task_tokens(library: Any, model: str | None, length: int) -> list[int]:
     if model is None:
         return [0] * length
     try:
-        tokenizer = library.AutoTokenizer.from_pretrained(model)
+        tokenizer = library.AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         text = "the task is semantic"
         tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True)
         return list(tokens["input_ids"])

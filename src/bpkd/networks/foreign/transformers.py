@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from bpkd.errors import UserError
 from bpkd.networks.foreign.normalisation import Colour, normalisation
-from bpkd.networks.foreign.queries import QueryNetwork, task_tokens
+from bpkd.networks.foreign.queries import QueryNetwork, WindowedQueryNetwork, task_tokens
 from bpkd.networks.foreign.transformers_loading import (
     load_network,
     network_kind,
@@ -24,6 +25,9 @@ from bpkd.support.extras import extra
 # its grid and doubles it again, would stretch its map.
 _PATCHES = {"beit": 1, "data2vec-vision": 1, "dpt": 2}
 
+# Types that take images of one size alone.
+_ONE_SIZE = ("eomt", "eomt_dinov3")
+
 _USE = "bpkd.networks.foreign.from_transformers"
 
 
@@ -33,6 +37,7 @@ def from_transformers(
     config: dict[str, Any] | None = None,
     *,
     task_inputs: list[int] | None = None,
+    fit: Literal["windows", "resize"] = "windows",
     features: dict[str, str] | None = None,
     mean: Colour | None = None,
     std: Colour | None = None,
@@ -51,6 +56,8 @@ def from_transformers(
             starts anew.
         config: without ``model``, the whole configuration (``model_type: segformer`` ...), for
             random weights and no download; with it, what to change in the model's own.
+        fit: how EoMT, which takes one size, sees others: in windows of its size, as its own
+            processor cuts them, or resized to it.
         task_inputs: OneFormer's task as tokens; default: the tokenizer's of ``model``.
         features: name -> module's path; defaults: ``backbone``, its last map, and ``head``, the
             map that the classifier reads (the masks' map, where queries give the classes).
@@ -79,7 +86,10 @@ def from_transformers(
     given = normalisation(defaults, mean=mean, std=std, scale=scale, rgb=rgb)
     is_query = hasattr(network, "class_predictor") or hasattr(network.config, "task_seq_len")
     patches = _PATCHES.get(described.model_type)
-    wrapper = QueryNetwork if is_query else _Maps
+    is_fixed = described.model_type in _ONE_SIZE
+    if fit != "windows" and not is_fixed:
+        raise UserError(f"fit: {described.model_type} takes images of any size; take it out")
+    wrapper = WindowedQueryNetwork if is_fixed else QueryNetwork if is_query else _Maps
     foreign = wrapper(
         network,
         given,
@@ -91,6 +101,8 @@ def from_transformers(
         auxiliary="auxiliary_head" if getattr(network, "auxiliary_head", None) else None,
         multiple=patches * int(described.patch_size) if patches else 1,
     )
+    if isinstance(foreign, WindowedQueryNetwork):
+        foreign.side, foreign.whole = int(described.image_size), fit == "resize"
     if isinstance(foreign, QueryNetwork) and hasattr(described, "task_seq_len"):
         task_inputs = task_inputs or task_tokens(library, model, described.task_seq_len)
         foreign.set_task(task_inputs)
@@ -99,6 +111,7 @@ def from_transformers(
         "use": _USE,
         "config": _plain(described),
         "task_inputs": task_inputs,
+        "fit": fit,
         "features": features,
         **given.settings(),
     }
@@ -130,6 +143,8 @@ def _places(network: Any) -> dict[str, str]:
     if "model.pixel_level_module" in names:
         level = "model.pixel_level_module"
         return {"backbone": f"{level}.encoder", "head": level}
+    if "upscale_block" in names and "mask_head" in names:  # EoMT
+        return {"backbone": "upscale_block:input", "head": "upscale_block"}
     for name in ("backbone", network.base_model_prefix):
         if name and name in names:
             return {"backbone": name}

@@ -20,6 +20,12 @@ def read_config(
     library: Any, model: str | None, config: dict[str, Any] | None, num_classes: int | None
 ) -> Any:
     """The configuration, for the classes that are asked for."""
+    for key in config or {}:
+        if key in ("trust_remote_code", "code_revision", "auto_map"):
+            raise UserError(
+                f"config.{key}: code that lies beside a model is not run; save the network's class "
+                "in a module of your own, and name it with bpkd.networks.foreign.from_module"
+            )
     changes = dict(config or {}) | ({} if num_classes is None else {"num_labels": num_classes})
     if model is not None:
         changes.pop("model_type", None)
@@ -109,7 +115,7 @@ def _loaded(model: str, load: Any, **arguments: Any) -> Any:
     logging.disable_progress_bar()
     try:
         with quiet_hub():
-            return load(model, **arguments)
+            return load(model, trust_remote_code=False, **arguments)
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         reason = one_line(error).split(". ")[0]
         raise UserError(

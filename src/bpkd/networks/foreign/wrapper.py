@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.networks.base import SegOutput
 from bpkd.networks.foreign.features import as_map, before_classifier, check_places, kept
 from bpkd.networks.foreign.normalisation import Normalisation
+from bpkd.networks.probe import NotTaken, cut, multiple_of, padded, refusal
+from bpkd.support.messages import one_line
 
 
 class ForeignNetwork(nn.Module):
@@ -87,10 +89,10 @@ class ForeignNetwork(nn.Module):
             UserError: the network gives another number of classes than it was built for.
         """
         size = (images.shape[-2], images.shape[-1])
-        images = self._pad(self.normalisation(images))
-        padded = (images.shape[-2], images.shape[-1])
+        images = padded(self.normalisation(images), self.multiple)
+        whole = (images.shape[-2], images.shape[-1])
         with kept(self.network, self.heads) as heads, kept(self.network, self.features) as maps:
-            logits, auxiliary = self.read(self.run(images))
+            logits, auxiliary = self.read(self._run(images))
         logits, auxiliary = heads.get("logits", logits), heads.get("auxiliary", auxiliary)
         if self.num_classes is not None and logits.shape[1] != self.num_classes:
             raise UserError(
@@ -98,13 +100,38 @@ class ForeignNetwork(nn.Module):
                 "build it for the data set's classes, or give a teacher num_classes and class_map"
             )
         features = {
-            name: _cut(as_map(value, padded, name), size, padded) for name, value in maps.items()
+            name: cut(as_map(value, whole, name), size, whole) for name, value in maps.items()
         }
         if not (self.training or self.auxiliary_in_eval):
             auxiliary = None
         elif auxiliary is not None:
-            auxiliary = _cut(auxiliary, size, padded)
-        return SegOutput(_cut(logits, size, padded), features, auxiliary)
+            auxiliary = cut(auxiliary, size, whole)
+        return SegOutput(cut(logits, size, whole), features, auxiliary)
+
+    def _run(self, images: Tensor) -> Any:
+        """As :meth:`run`; what the network says of a size that it does not take is one line."""
+        try:
+            return self.run(images)
+        except (torch.OutOfMemoryError, UserError):
+            raise
+        except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+            reason = one_line(error)
+            if "memory" in reason or "more than 1 value per channel" in reason:
+                raise
+            raise NotTaken(
+                f"{self.source}: does not take images of {images.shape[-2]} x {images.shape[-1]}: "
+                f"{type(error).__name__}: {reason[:200]}; where it wants sides that are multiples "
+                "of a number, say so: multiple: 32; where it takes one size alone, crop to it and "
+                "measure with evaluation.mode=slide"
+            ) from error
+
+    def probe(self, candidates: Iterable[int] = (2, 4, 8, 14, 16, 28, 32, 64, 128)) -> None:
+        """Find out of what numbers the sides have to be multiples, where nobody has said it."""
+        if self.multiple == 1:
+            self.multiple = multiple_of(self._refusal, candidates) or 1
+
+    def _refusal(self, size: Sequence[int]) -> str:
+        return refusal(self.network, size, lambda images: self.run(self.normalisation(images)))
 
     def run(self, images: Tensor) -> Any:
         """Normalised images -> what the network gives; a library with other arguments differs."""
@@ -113,11 +140,6 @@ class ForeignNetwork(nn.Module):
     def read(self, output: Any) -> tuple[Tensor, Tensor | None]:
         """What the network gives -> logits, and auxiliary logits or None."""
         return read(output, self.source)
-
-    def _pad(self, images: Tensor) -> Tensor:
-        bottom, right = (-side % self.multiple for side in images.shape[-2:])
-        # 0 is the mean colour: the images are normalised.
-        return F.pad(images, (0, right, 0, bottom)) if bottom or right else images
 
 
 def read(output: Any, source: str) -> tuple[Tensor, Tensor | None]:
@@ -155,11 +177,3 @@ def read(output: Any, source: str) -> tuple[Tensor, Tensor | None]:
         )
     is_logits = isinstance(second, Tensor) and second.shape[:2] == first.shape[:2]
     return first, second if is_logits and second.dim() == 4 else None
-
-
-def _cut(maps: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:
-    """Take the image's share of a padded image's map, rounded up."""
-    if size == padded:
-        return maps
-    h, w = (-(-m * s // p) for m, s, p in zip(maps.shape[-2:], size, padded, strict=True))
-    return maps[..., :h, :w]
