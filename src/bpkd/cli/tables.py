@@ -44,14 +44,14 @@ def recipe(
 
     It is joined with the recipes that it is based on, and has the defaults of all keys; those of
     the classes that it names are on their own pages (`bpkd methods bpkd`). What is printed is a
-    recipe itself. Nothing that it names outside the known libraries is imported.
+    recipe itself. Nothing that it names is imported, so their arguments are not checked here.
 
         bpkd recipe table2/cityscapes/pspnet/bpkd seed=1
         bpkd recipe student.yaml > whole.yaml
     """
     from bpkd.recipe.loading import dump, load_recipe
 
-    put(dump(load_recipe(source, overrides or (), look=True)).rstrip())
+    put(dump(load_recipe(source, overrides or (), imports="none")).rstrip())
 
 
 @app.command()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bpkd.errors import UserError
@@ -42,29 +43,45 @@ def shipped_recipes() -> list[str]:
     return sorted(path.with_suffix("").as_posix() for path in whole)
 
 
-def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
+def read(path: Path) -> DictConfig:
     """A YAML file over those its ``base`` names: files beside it, or shipped recipes."""
+    return DictConfig(joined(path))
+
+
+def joined(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The same as plain keys and values, references not resolved; not to be changed."""
     if path in above:
         raise UserError(f"{path}: base: this recipe is based on itself")
     try:
-        content = OmegaConf.load(StringIO(quoted_names(path.read_text(encoding="utf-8"))))
+        state = path.stat()
+        content = _content(path, state.st_mtime_ns, state.st_size)
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
     except (yaml.YAMLError, OSError, ValueError, TypeError, OmegaConfBaseException) as error:
         reason = one_line(error)[:300]
         raise UserError(f"{path}: not a readable YAML file: {reason}") from error
-    if not isinstance(content, DictConfig):
+    if content is None:
         raise UserError(f"{path}: expected keys and values, as in 'max_iters: 100'")
-    bases = content.pop("base", None) or ListConfig([])
-    joined: Any = {}
-    for base in bases if isinstance(bases, ListConfig) else [bases]:
+    below: Any = {}
+    bases = content.get("base") or []
+    for base in bases if isinstance(bases, list) else [bases]:
         file = path.parent / str(base)
         try:
             file = file if file.is_file() else find(str(base))
         except UserError as error:
             raise UserError(f"{path}: base: {error}") from error
-        joined = _over(joined, OmegaConf.to_container(read(file, (*above, path))))
-    return DictConfig(_over(joined, OmegaConf.to_container(content)))
+        below = _over(below, joined(file, (*above, path)))
+    whole: dict[str, Any] = _over(below, content)
+    return {key: value for key, value in whole.items() if key != "base"}
+
+
+@lru_cache(maxsize=1024)
+def _content(path: Path, changed: int, size: int) -> dict[str, Any] | None:
+    """What a file itself says; None where that is no keys and values. Many share their parts."""
+    content = OmegaConf.load(StringIO(quoted_names(path.read_text(encoding="utf-8"))))
+    if not isinstance(content, DictConfig):
+        return None
+    return OmegaConf.to_container(content)  # type: ignore[return-value]
 
 
 def _over(below: Any, above: Any) -> Any:

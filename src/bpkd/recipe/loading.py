@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from bpkd.errors import UserError
 from bpkd.recipe.files import RECIPES, change, find, first_line, read
 from bpkd.recipe.findings import finding
-from bpkd.recipe.schema import Recipe
+from bpkd.recipe.schema import Imports, Recipe
 from bpkd.support.fetched import without_secrets
 
 
 def load_recipe(
-    source: str | Path, overrides: list[str] | tuple[str, ...] = (), look: bool = False
+    source: str | Path, overrides: list[str] | tuple[str, ...] = (), imports: Imports = "all"
 ) -> Recipe:
     """Read a recipe, join it with the recipes it is based on, apply overrides, and check it all.
 
@@ -28,8 +28,8 @@ def load_recipe(
             (``camvid/bpkd``).
         overrides: ``key=value``, dotted: ``losses.bpkd.weight.edge=5``. The value is YAML and
             takes the place of what the recipe says, keys and values included.
-        look: it is only looked at: what it names outside the known libraries is not imported, and
-            not checked.
+        imports: what of the things that it names is imported and checked: ``all``, those of the
+            ``known`` libraries, or ``none``.
 
     Raises:
         UserError: one line that names the file, the key, what it got and what it expected.
@@ -39,7 +39,7 @@ def load_recipe(
         recipe = _validated(path, overrides)
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
-    recipe.check(str(path), look)
+    recipe.check(str(path), imports)
     return recipe
 
 

@@ -29,6 +29,8 @@ from bpkd.recipe.sections import (
 from bpkd.recipe.trust import allowed
 from bpkd.support.messages import shown
 
+#: What of a recipe is imported to check it.
+Imports = Literal["all", "known", "none"]
 #: One number a class, or by their shares of the training split's pixels.
 ClassWeights = Literal["balanced"] | list[Annotated[float, Field(ge=0)]]
 #: The optimizer where a recipe names none; it may still change its arguments.
@@ -74,12 +76,13 @@ class Recipe(Section):
     sync_batchnorm: bool = True
     run: str
 
-    def check(self, source: str, look: bool = False) -> None:
+    def check(self, source: str, imports: Imports = "all") -> None:
         """What no single field shows: targets that exist, their arguments, what needs what.
 
         Args:
             source: what messages begin with.
-            look: it is only looked at: what is named outside the known libraries is not imported.
+            imports: which of the things that the recipe names are imported and checked: ``all``,
+                those of the ``known`` libraries, or ``none``, for one that is only looked at.
 
         Raises:
             UserError: one line with the file, the key, and what was expected.
@@ -91,7 +94,7 @@ class Recipe(Section):
                 if self.max_iters:
                     loss.check_iterations(f"losses.{name}", self.max_iters)
             for where, component, given in self._components():
-                if not look or allowed(component.use):
+                if imports == "all" or (imports == "known" and allowed(component.use)):
                     component.check(where, given=given)
             if self.student.num_classes and not self.student.class_map:
                 raise UserError("student.num_classes is set by bpkd itself; take it out")
@@ -112,7 +115,7 @@ class Recipe(Section):
                 f"{source}: there is a teacher and no losses, so nothing is learnt from it; add "
                 "losses, e.g. losses: {bpkd: {use: bpkd.losses.bpkd.BPKD}}, or take it out"
             )
-        if look and not allowed(self.optimizer.use):
+        if imports != "all" and not allowed(self.optimizer.use):
             return
         rate = self.optimizer.arguments.get("lr", 1.0)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:

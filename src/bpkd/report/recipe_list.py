@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from omegaconf import DictConfig, OmegaConf
+from typing import Any
 
 from bpkd.errors import UserError
-from bpkd.recipe.files import RECIPES, read, shipped_recipes
+from bpkd.recipe.files import RECIPES, joined, shipped_recipes
 from bpkd.support.columns import Columns
 from bpkd.support.messages import suggestion
 
@@ -59,7 +58,7 @@ def listing(words: Sequence[str]) -> Columns:
             f"{suggestion(unknown, parts)}; bpkd recipes lists all"
         )
     header = ("recipe", "learns by", "student", "teacher", "data", "iterations")
-    rows = [[name, *_summary(read(RECIPES / f"{name}.yaml"))] for name in names]
+    rows = [[name, *_summary(joined(RECIPES / f"{name}.yaml"))] for name in names]
     return Columns(header, rows, numbers=False)
 
 
@@ -68,9 +67,9 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
-def _summary(recipe: DictConfig) -> list[str]:
+def _summary(recipe: dict[str, Any]) -> list[str]:
     def target(section: object, parts: int = 1) -> str:
-        if isinstance(section, DictConfig):
+        if isinstance(section, dict):
             return ".".join(str(section.get("use", "-")).split(".")[-parts:])
         return str(section or "-")
 
@@ -80,6 +79,7 @@ def _summary(recipe: DictConfig) -> list[str]:
         for loss in (recipe.get("losses") or {}).values()
         if loss is not None
     ]
-    iterations = OmegaConf.select(recipe, "max_iters", default=40_000)
+    given = recipe.get("max_iters", 40_000)
+    iterations = f"{given:,}" if isinstance(given, int) else str(given)
     sections = [target(recipe.get(key)) for key in ("student", "teacher", "data")]
-    return [", ".join(losses) or "-", *sections, f"{iterations:,}"]
+    return [", ".join(losses) or "-", *sections, iterations]

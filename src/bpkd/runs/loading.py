@@ -36,7 +36,7 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
     folder = Path(run)
     if not (folder / "recipe.yaml").is_file():
         raise UserError(f"{run}: no run here (no recipe.yaml); give the folder of a run")
-    recipe = load_recipe(folder / "recipe.yaml", look=True)
+    recipe = load_recipe(folder / "recipe.yaml", imports="known")
     own = recipe.student
     classes, palette = read_classes(folder)
     if (folder / "student.yaml").is_file():
