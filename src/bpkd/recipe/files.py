@@ -47,7 +47,9 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
     if path in above:
         raise UserError(f"{path}: base: this recipe is based on itself")
     try:
-        content = OmegaConf.load(StringIO(quoted_names(path.read_text(encoding="utf-8"))))
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text)
+        content = OmegaConf.load(StringIO(quoted_names(text)))
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
     except (yaml.YAMLError, OSError, ValueError, TypeError, OmegaConfBaseException) as error:
@@ -65,6 +67,26 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
             raise UserError(f"{path}: base: {error}") from error
         joined = _over(joined, OmegaConf.to_container(read(file, (*above, path))))
     return DictConfig(_over(joined, OmegaConf.to_container(content)))
+
+
+def _check_depth(text: str, deepest: int = 100) -> None:
+    """Refuse keys within keys without end: YAML's reader in C would take the process with it.
+
+    Raises:
+        ValueError: deeper than anything that means something.
+
+    Example:
+        >>> _check_depth("a: [1, {b: [2]}]")
+        >>> _check_depth("[" * 101)
+        Traceback (most recent call last):
+        ValueError: keys within keys, more than 100 deep
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > deepest:
+            raise ValueError(f"keys within keys, more than {deepest} deep")
 
 
 def _over(below: Any, above: Any) -> Any:
@@ -89,6 +111,7 @@ def change(content: DictConfig, override: str) -> None:
     if not equals or not key:
         raise UserError(f"{override!r} is no override; expected key=value, e.g. max_iters=100")
     try:
+        _check_depth(value)
         # OmegaConf's own reader: YAML's takes 1e-4 for text.
         read = OmegaConf.from_dotlist([f"value={quoted_names(value, key)}"])
         new = OmegaConf.to_container(read, resolve=False)["value"]  # type: ignore[index,call-overload]
