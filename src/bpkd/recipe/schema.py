@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
-from torch import nn
 
 from bpkd.errors import UserError
 from bpkd.recipe.components import Component
@@ -45,19 +44,6 @@ def _without_null(given: Any) -> Any:
 
 def _over_sgd(given: Any) -> Any:
     return SGD | given if isinstance(given, dict) and "use" not in given else given
-
-
-def _check_name(loss: str) -> None:
-    """Refuse a name that PyTorch cannot give a module.
-
-    Raises:
-        UserError: names it.
-    """
-    if not loss or "." in loss or hasattr(nn.ModuleDict(), loss):
-        raise UserError(
-            f"losses: {loss!r} cannot be a loss's name: it is empty, has a dot, or is a word of "
-            "PyTorch's own; take another, e.g. kd"
-        )
 
 
 class Recipe(Section):
