@@ -19,7 +19,8 @@ import torch
 
 import bpkd.inference.evaluation
 import bpkd.training.run  # noqa: F401  (loaded before the fork)
-from bpkd import UserError, train
+from bpkd import train
+from bpkd.cli.ending import mendable
 
 #: TensorBoard's files bear the time and the process in their names.
 NOT_COMPARED = ("tensorboard", ".bpkd.lock")
@@ -70,13 +71,15 @@ def start(work: Callable[[], object], place: Path) -> int:
         torch.set_num_threads(1)
         work()
         code = 0
-    except UserError as error:
-        print(f"bpkd: {error}", flush=True)
-        code = 2
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        line = mendable(error) if isinstance(error, Exception) else None
+        if line is None:
+            traceback.print_exc()
+        else:
+            print(f"bpkd: {line}", flush=True)
+            code = 2
     finally:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
