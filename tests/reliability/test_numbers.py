@@ -124,6 +124,14 @@ class Overflowing(Plain):
         return output._replace(logits=output.logits * float("inf"))
 
 
+@pytest.fixture
+def unlooked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a first look finds is not found: it does not see every draw."""
+    monkeypatch.setattr("bpkd.training.run.look", lambda *_: None)
+    monkeypatch.setattr("bpkd.training.run.scrutinise", lambda *_: None)
+
+
+@pytest.mark.usefixtures("unlooked")
 def test_a_teacher_that_gives_nan_is_named(place: Path) -> None:
     with pytest.raises(UserError, match=r"iteration 0: .* what the teacher gives holds NaN"):
         go(f"teacher={{use: {__name__}.Overflowing}}", KD)
@@ -155,6 +163,7 @@ class NanImages(Scenes):
         ("NanImages", "the images hold NaN or Inf"),
     ],
 )
+@pytest.mark.usefixtures("unlooked")
 def test_what_a_data_set_gives_is_named(place: Path, data: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
         go(f"data.use={__name__}.{data}", "augment.photometric=false", "data.val=null")
@@ -283,6 +292,7 @@ def test_code_that_changed_is_measured_again(place: Path, monkeypatch) -> None:
     evaluate(run, say=pytest.fail)
 
 
+@pytest.mark.usefixtures("unlooked")
 def test_no_label_in_validation_is_said(place: Path, monkeypatch, capsys) -> None:
     go("data.use=tests.inference.test_evaluation.Unlabelled", "max_iters=3")
     assert "no label in the validation split" in capsys.readouterr().out
