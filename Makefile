@@ -20,10 +20,10 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-slow: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile -m "slow or not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile -m "not reliability"
 
 test-reliability: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s -m reliability tests/reliability
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s -m "reliability or not reliability" tests/reliability
 
 lint: install
 	$(BIN)/ruff check .

@@ -232,7 +232,8 @@ def test_bad_data(photos: Path, damage: Callable[[Path], str]) -> None:
     line = refused("train", photos / "own.yaml", f"run={photos / 'run'}", "--quiet")
     assert words in line
     assert str(photos) in line
-    assert not (photos / "run").exists()
+    # What was trained before the damaged pair came is kept.
+    assert not (photos / "run").exists() or (photos / "run/training.csv").is_file()
 
 
 def test_bad_data_out_of_a_worker_in_a_process_of_its_own(photos: Path) -> None:
@@ -347,11 +348,14 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_text", full)
         assert "No space left" in refused("train", "tiny.yaml", f"run={tmp_path / 'a'}", "--quiet")
-        assert "No space left" in refused("evaluate", tmp_path / "run")
+        assert "not kept for the next time: " in (out := done("evaluate", tmp_path / "run"))
+        assert "No space left" in out
     with monkeypatch.context() as patched:
         patched.setattr(safetensors.torch, "save_file", full)
         line = refused("train", "tiny.yaml", f"run={tmp_path / 'b'}", "--quiet")
         assert "b/student.safetensors: cannot be written: No space left on device" in line
+    done("train", "tiny.yaml", f"run={tmp_path / 'b'}", "--quiet", "--resume")
+    shutil.rmtree(tmp_path / "b")
     with monkeypatch.context() as patched:
         patched.setattr(Image.Image, "save", full)
         line = refused("predict", "runs/tiny", tmp_path / "photo.png", "--out", tmp_path / "out")

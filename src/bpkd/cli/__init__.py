@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 from typing import Annotated
@@ -19,8 +18,7 @@ from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
     tables,
 )
 from bpkd.cli.common import app
-from bpkd.errors import UserError
-from bpkd.support.messages import printable
+from bpkd.cli.ending import ending
 
 HELP = """Train a small segmentation network from a big one, with sharp outlines.
 
@@ -63,7 +61,7 @@ torchvision, transformers and segmentation_models_pytorch, and anything else wit
 `bpkd methods` says what a student can learn by, `bpkd model` what networks cost.
 
 Exit codes: 0 done; 1 something in the data is broken (a line each says what); 2 a mistake in what
-was given (one line says which); 130 stopped by Ctrl-C.
+was given (one line says which); 128 + N stopped by signal N: 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1.
 """
 
 
@@ -90,16 +88,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal without Δ and ± shows a question mark
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    try:
+    with ending():
         app()
-    except UserError as error:
-        _fail(str(error))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        _fail(f"{error.filename or 'a file'}: {error.strerror}")
-
-
-def _fail(message: str) -> None:
-    print(printable(f"bpkd: {' '.join(message.split())}"), file=sys.stderr)
-    sys.exit(2)

@@ -11,10 +11,25 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import track
+from typer.core import TyperGroup
 
+from bpkd.cli.ending import Ended
 from bpkd.support.messages import printable
 
+
+class Commands(TyperGroup):
+    """Typer's own group says "Aborted." and exits with 1 where a signal ends a command."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as signal:
+            raise Ended(signal) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bpkd.cli.common import Checkpoint, Overrides, Run, Split, Trust, app, bar, console
+from bpkd.cli.ending import log
 from bpkd.support.messages import printable
 
 
@@ -25,23 +26,18 @@ def train(
     """Train the student of a recipe.
 
     The run's folder then holds the student (student.safetensors), checkpoints, the recipe as it
-    was resolved, and the numbers as CSV. Ctrl-C stops in good order; --resume goes on, to the
-    same numbers as if nothing had happened.
+    was resolved, and the numbers as CSV. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop in good order;
+    --resume goes on, to the same numbers as if nothing had happened.
 
         bpkd train camvid/bpkd data.root=data/camvid run=runs/seed1 seed=1
     """
     from bpkd.recipe.trust import own_recipe, trusted
-    from bpkd.training.run import Stopped
     from bpkd.training.run import train as run
 
-    try:
-        with own_recipe(beside=True), trusted(trust):
-            folder = run(
-                recipe, *overrides or (), resume=resume, overwrite=overwrite, progress=not quiet
-            )
-    except Stopped:
-        print("stopped; the last checkpoint is written: go on with --resume")
-        raise typer.Exit(130) from None
+    with log(), own_recipe(beside=True), trusted(trust):
+        folder = run(
+            recipe, *overrides or (), resume=resume, overwrite=overwrite, progress=not quiet
+        )
     print(f"{folder} holds the student (student.safetensors) and its numbers")
     print(f"next: bpkd evaluate {folder}")
 
@@ -74,11 +70,16 @@ def evaluate(
         with own_recipe(beside=True), trusted(trust):
             _teacher(str(run), overrides or [], split)
         return
+    said: list[str] = []
+    changes = tuple(overrides or ())
     with trusted(trust, beside=True):
-        scores = measure(run, *overrides or (), split=split, checkpoint=checkpoint, progress=bar)
+        scores = measure(
+            run, *changes, split=split, checkpoint=checkpoint, progress=bar, say=said.append
+        )
     page = console()
     page.print(terminal([Row(run.resolve().name, [scores])], title=f"{run} on {split}, %"))
     page.print(by_class(run, scores))
+    print(*said, sep="\n", end="\n" if said else "")
     print(f"all numbers: {run / f'evaluation_{split}.json'}")
 
 
@@ -158,19 +159,21 @@ def compare(
     from bpkd.report.compare import picture
     from bpkd.support.files import check_writable
 
-    if table is not None:
-        check_writable(table)
+    for file in (out, table):
+        if file is not None:
+            check_writable(file)
     # The picture first: it is soon drawn, and shows what is wrong before the long way.
+    said: list[str] = []
     with trusted(trust, beside=True):
         picture(runs, out, split=split, index=image)
-        rows = measure(runs, split=split, progress=bar)
+        rows = measure(runs, split=split, progress=bar, say=said.append)
     if markdown:
         print(tables.markdown(rows), end="")
     else:
         console().print(tables.terminal(rows, title=f"on {split}, %"))
     if table is not None:
         tables.write_csv(rows, table)
-    print(f"picture: {out}")
+    print(*said, f"picture: {out}", sep="\n")
 
 
 @app.command()
@@ -185,4 +188,5 @@ def demo(
     """
     from bpkd.report.demo import demo as run
 
-    run(out, seed, console())
+    with log():
+        run(out, seed, console())

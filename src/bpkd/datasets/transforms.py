@@ -18,6 +18,7 @@ from torchvision.transforms.v2 import functional as F
 
 from bpkd.datasets.photometric import photometric_distortion, uniform
 from bpkd.errors import UserError
+from bpkd.support.finite import whole_labels
 
 # The ImageNet mean: a network that normalises by it sees zeros in the padding.
 PADDING = [0.485, 0.456, 0.406]
@@ -139,6 +140,8 @@ class TrainingTransform:
 
     def __call__(self, image: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (3, H, W) and labels (H, W) -> float32 (3, h, w) and labels (h, w)."""
+        if labels.is_floating_point():
+            labels = whole_labels(labels)
         factor = uniform(*self.scale)
         if self.base_size is not None:
             factor *= base_factor(labels.shape, self.base_size)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from math import isnan
@@ -18,13 +16,20 @@ from torch.utils.data import DataLoader
 from bpkd.datasets.building import build_data
 from bpkd.datasets.loading import eval_loader
 from bpkd.errors import UserError
+from bpkd.inference.kept import asked, keep, kept
 from bpkd.inference.tasks import build_task
 from bpkd.networks.class_map import ClassMapped, aligned
 from bpkd.recipe.loading import load_recipe
 from bpkd.runs.data import as_measured
+from bpkd.runs.environment import fingerprint
 from bpkd.runs.loading import load
-from bpkd.support.files import replacing
+from bpkd.support.memory import enough_memory
 from bpkd.tasks import Scores, Task
+
+_LESS_MEMORY = (
+    "take windows (evaluation.mode=slide evaluation.window=[512,512] evaluation.stride=[342,342]) "
+    "or evaluation.batch_size=1"
+)
 
 
 def evaluate(
@@ -33,11 +38,13 @@ def evaluate(
     split: str = "test",
     checkpoint: str = "student",
     progress: Callable[[Any], Any] = iter,
+    say: Callable[[str], Any] = print,
 ) -> Scores:
     """Measure what a run trained, on a split of its data set.
 
-    The numbers are kept in the run's folder as ``evaluation_SPLIT.json`` with a fingerprint of
-    weights and settings; the same question is answered from there the next time.
+    The numbers are kept in the run's folder as ``evaluation_SPLIT.json`` with a fingerprint of all
+    that was read: weights, images, label maps, settings, code. The same question is answered from
+    there the next time; an image or a label map that changed makes it another one.
 
     Args:
         run: the run's folder.
@@ -45,6 +52,7 @@ def evaluate(
         split: train, val or test.
         checkpoint: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
         progress: wraps the loader, e.g. to draw a bar.
+        say: told in a line where the numbers are kept ones, or cannot be kept.
 
     Returns:
         Fractions by name (``mIoU``, ``mAcc``, ``trimap_mIoU@3``, ``boundary_mIoU`` ..., lists by
@@ -58,16 +66,18 @@ def evaluate(
     recipe = load_recipe(folder / "recipe.yaml", overrides)
     as_measured(folder, recipe.data)
     stored = folder / f"evaluation_{split}.json"
-    asked = fingerprint(network, recipe.data.model_dump_json(), recipe.evaluation.model_dump_json())
-    if (known := _kept(stored, asked)) is not None:
-        return known
     data = build_data(recipe, split)
     own: list[str] = network.classes  # type: ignore[assignment]
     network = aligned(network, data.classes, own, str(run))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task, size = build_task(recipe, data), recipe.evaluation.batch_size
+    question = asked(network, data, recipe, task)
+    if (known := kept(stored, question, task.best_by, len(data.classes))) is not None:
+        say(f"{run}: kept from before ({stored}): weights, data and settings are the same")
+        return known
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loader = eval_loader(data, batch_size=size, workers=recipe.workers, gather=task.gather)
-    scores = measure(network.to(device), loader, task, progress)
+    with enough_memory(_LESS_MEMORY):
+        scores = measure(network.to(device), loader, task, progress)
     if isinstance(network, ClassMapped):  # lists by class stand in the run's own order
         scores = _in_order_of(network, scores)
     if isnan(scores[task.best_by]):
@@ -75,8 +85,8 @@ def evaluate(
             f"no pixel of the split {split!r} has a label, so nothing can be measured on it; take "
             "another, e.g. data.test=val"
         )
-    with replacing(stored) as file:
-        file.write_text(json.dumps({"fingerprint": asked, "scores": scores}, indent=1) + "\n")
+    if why := keep(stored, question, scores):
+        say(f"not kept for the next time: {why}")
     return scores
 
 
@@ -88,16 +98,6 @@ def _in_order_of(network: ClassMapped, scores: Scores) -> Scores:
         name: [value[index] for index in order] if isinstance(value, list) else value
         for name, value in scores.items()
     }
-
-
-def _kept(stored: Path, asked: str) -> Scores | None:
-    """The scores that a run's folder holds for the same question."""
-    try:
-        content = json.loads(stored.read_text())
-        scores: Scores = content["scores"]
-        return scores if content["fingerprint"] == asked else None
-    except (OSError, ValueError, KeyError, TypeError):  # none yet, or not whole: measure again
-        return None
 
 
 def measure(
@@ -141,15 +141,9 @@ def inference_parameters(network: nn.Module) -> list[nn.Parameter]:
     return [p for name, p in network.named_parameters() if not name.startswith(auxiliary)]
 
 
-def fingerprint(network: nn.Module, *settings: str) -> str:
-    """A hash of a network's weights and of settings."""
-    digest = hashlib.sha256("\n".join(settings).encode())
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+__all__ = ["evaluate", "fingerprint", "inference_parameters", "measure"]

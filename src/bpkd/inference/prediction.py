@@ -24,6 +24,7 @@ from bpkd.recipe.loading import load_recipe
 from bpkd.runs.data import reading_of
 from bpkd.runs.loading import load
 from bpkd.support.files import replacing
+from bpkd.support.memory import enough_memory
 
 _WHOLE = 2**26  # pixels: 8192 x 8192
 _ROWS = 256  # so many rows are coloured at once
@@ -102,7 +103,8 @@ def predict(
             done.failures.append(str(error))
             continue
         dtype = torch.uint8 if len(palette) <= 256 else torch.int32
-        labels = classes_of(network, image[None], inference, dtype)[0]
+        with enough_memory(f"{file} is {image.shape[2]}x{image.shape[1]}: take --window 512"):
+            labels = classes_of(network, image[None], inference, dtype)[0]
         # The label map last: where it is, its overlay is.
         _save(_laid_over(image, labels, palette), Path(out) / "overlays" / name)
         _save(_indices(labels, palette), Path(out) / "labels" / name)
@@ -142,5 +144,5 @@ def _indices(labels: Tensor, palette: Sequence[tuple[int, int, int]]) -> Image.I
 
 
 def _save(picture: Image.Image, file: Path) -> None:
-    with replacing(file) as temporary:
+    with replacing(file, sync=False) as temporary:
         picture.save(temporary, format="PNG")

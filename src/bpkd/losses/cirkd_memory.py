@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpkd.errors import UserError
 from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.features import feature_maps, gathered, nearest_labels
 from bpkd.networks.base import SegOutput
@@ -101,6 +102,11 @@ class CIRKDMemory(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if min(pixel_slots, region_slots) < 1:
+            raise UserError(
+                f"CIRKDMemory: pixel_slots {pixel_slots}, region_slots {region_slots}: expected 1 "
+                "or more of each"
+            )
         self.head = nn.Sequential(
             nn.Conv2d(student_channels, teacher_channels, kernel_size=1, bias=False),
             nn.BatchNorm2d(teacher_channels),

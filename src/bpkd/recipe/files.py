@@ -78,10 +78,34 @@ def joined(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 @lru_cache(maxsize=1024)
 def _content(path: Path, changed: int, size: int) -> dict[str, Any] | None:
     """What a file itself says; None where that is no keys and values. Many share their parts."""
-    content = OmegaConf.load(StringIO(quoted_names(path.read_text(encoding="utf-8"))))
+    text = path.read_text(encoding="utf-8")
+    _check_depth(text)
+    content = OmegaConf.load(StringIO(quoted_names(text)))
     if not isinstance(content, DictConfig):
         return None
     return OmegaConf.to_container(content)  # type: ignore[return-value]
+
+
+def _check_depth(text: str, deepest: int = 100) -> None:
+    """Refuse keys within keys without end: YAML's reader in C would take the process with it.
+
+    Raises:
+        ValueError: deeper than anything that means something.
+
+    Example:
+        >>> _check_depth("a: [1, {b: [2]}]")
+        >>> _check_depth("[" * 101)
+        Traceback (most recent call last):
+        ValueError: keys within keys, more than 100 deep
+    """
+    if sum(map(text.count, "[{-:?")) <= deepest:  # each begins with one of these
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > deepest:
+            raise ValueError(f"keys within keys, more than {deepest} deep")
 
 
 def _over(below: Any, above: Any) -> Any:
@@ -106,6 +130,7 @@ def change(content: DictConfig, override: str) -> None:
     if not equals or not key:
         raise UserError(f"{override!r} is no override; expected key=value, e.g. max_iters=100")
     try:
+        _check_depth(value)
         # OmegaConf's own reader: YAML's takes 1e-4 for text.
         read = OmegaConf.from_dotlist([f"value={quoted_names(value, key)}"])
         new = OmegaConf.to_container(read, resolve=False)["value"]  # type: ignore[index,call-overload]

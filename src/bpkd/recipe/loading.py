@@ -13,6 +13,7 @@ from bpkd.recipe.files import RECIPES, change, find, first_line, read
 from bpkd.recipe.findings import finding
 from bpkd.recipe.schema import Imports, Recipe
 from bpkd.support.fetched import without_secrets
+from bpkd.support.messages import shown
 
 
 def load_recipe(
@@ -49,16 +50,32 @@ def _validated(path: Path, overrides: list[str] | tuple[str, ...]) -> Recipe:
         change(content, override)
     try:
         plain = OmegaConf.to_container(content, resolve=True)
-    except (OmegaConfBaseException, ValueError) as error:
+    except (OmegaConfBaseException, ValueError, RecursionError) as error:
         raise UserError(f"{path}: {first_line(error)}") from error
     assert isinstance(plain, dict)
     plain.setdefault("name", path.stem)
     shipped = path.parent.relative_to(RECIPES) if path.is_relative_to(RECIPES) else Path()
-    plain.setdefault("run", str("runs" / shipped / str(plain["name"])))
+    if plain.get("run") is None:
+        plain["run"] = str("runs" / shipped / _folder_name(path, str(plain["name"])))
     try:
         return Recipe.model_validate(plain)
     except ValidationError as error:
         raise UserError(f"{path}: {finding(error, plain, Recipe)}") from None
+
+
+def _folder_name(path: Path, name: str) -> str:
+    """A recipe's name as a folder below runs/.
+
+    Raises:
+        UserError: it leads out of there.
+    """
+    parts = Path(name).parts
+    if not parts or ".." in parts or Path(name).is_absolute() or not name.isprintable():
+        raise UserError(
+            f"{path}: name: {shown(name)} is no folder below runs/; give a plain name, or say "
+            "where the run goes by run=FOLDER"
+        )
+    return name
 
 
 def dump(recipe: Recipe) -> str:

@@ -26,6 +26,7 @@ def compare(
     *overrides: str,
     split: str = "test",
     progress: Callable[[Any], Any] = iter,
+    say: Callable[[str], Any] = print,
 ) -> list[Row]:
     """Measure runs on a split, a row each; runs that differ in their seed alone share a row.
 
@@ -34,6 +35,7 @@ def compare(
         overrides: ``key=value``, dotted, for all of them.
         split: train, val or test.
         progress: wraps each loader, e.g. to draw a bar.
+        say: told in a line where numbers are kept ones, see :func:`evaluate`.
 
     Raises:
         UserError: a folder is no run, or the runs have different classes.
@@ -42,7 +44,7 @@ def compare(
     rows: dict[str, Row] = {}
     for run, name in names.items():
         row = rows.setdefault(name, Row(name, []))
-        row.scores.append(evaluate(run, *overrides, split=split, progress=progress))
+        row.scores.append(evaluate(run, *overrides, split=split, progress=progress, say=say))
     return list(rows.values())
 
 

@@ -34,7 +34,7 @@ def demo(out: Path, seed: int, console: Console) -> Path:
         console.print(f"[bold]{name}[/bold]: bpkd train demo/{name} {' '.join(changes)}")
         train(f"demo/{name}", *changes, overwrite=True)
     runs = [out / name for name in ("teacher", *STUDENTS)]
-    rows = compare(runs, split="test")
+    rows = compare(runs, split="test", say=console.print)
     console.print(table.terminal(rows, title="on 120 test scenes, %"))
     table.write_csv(rows, out / "table.csv")
     file = out / "compare.png"

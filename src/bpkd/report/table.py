@@ -36,27 +36,34 @@ class Row:
     name: str
     scores: list[Scores]
 
-    def cells(self) -> list[str]:
+    def cells(self, names: Sequence[str] | None = None) -> list[str]:
         """The row as text.
+
+        Args:
+            names: of the scores, a column each; None: those that it has. Where a run was not
+                measured so, as with another trimap, stands a dash.
 
         Example:
             >>> Row("plain", [{"mIoU": 0.5, "parameters": 2e6, "milliseconds": 3.0}]).cells()
             ['plain', '50.0', '2.00 M', '3.0']
         """
-        present = [name for name in COLUMNS if name in self.scores[0]]
         cells = [self.name]
-        cells += [spread([100 * scores[name] for scores in self.scores]) for name in present]
+        for name in self.names() if names is None else names:
+            measured = all(name in scores for scores in self.scores)
+            values = [100 * scores[name] for scores in self.scores] if measured else []
+            cells.append(spread(values) if values else "-")
         first = self.scores[0]
         cells.append(f"{first['parameters'] / 1e6:.2f} M")
         cells.append(f"{mean(s['milliseconds'] for s in self.scores):.1f}")
         return cells
 
+    def names(self) -> list[str]:
+        """The scores that it has a column for."""
+        return [name for name in COLUMNS if name in self.scores[0]]
+
     def header(self) -> list[str]:
         """The names of the columns."""
-        present = [title for name, title in COLUMNS.items() if name in self.scores[0]]
-        runs = len(self.scores)
-        method = "run" if runs == 1 else f"mean ± spread of {runs} seeds"
-        return [method, *present, "parameters", "ms per image"]
+        return _header([self])
 
 
 def spread(values: Sequence[float]) -> str:
@@ -74,24 +81,30 @@ def terminal(rows: Sequence[Row], title: str) -> Columns:
     """For the terminal; single runs fit into 80 characters."""
     first, *others = _header(rows)
     header = [first, *(name.replace(" ", "\n") for name in others)]
-    return Columns(header, [row.cells() for row in rows], title)
+    return Columns(header, [row.cells(_names(rows)) for row in rows], title)
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table for a Markdown page."""
     header = _header(rows)
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *(row.cells() for row in rows)]
+    lines = [
+        header,
+        ["---"] + ["---:"] * (len(header) - 1),
+        *(row.cells(_names(rows)) for row in rows),
+    ]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def write_csv(rows: Sequence[Row], file: Path) -> None:
     """A table for a spreadsheet: every mean of every run, a line a run, in full precision."""
-    names = list(scalars(rows[0].scores[0]))
+    names = list(dict.fromkeys(n for row in rows for scores in row.scores for n in scalars(scores)))
     with replacing_csv(file) as stream:
         writer = csv.writer(stream)
         writer.writerow(["run", *names])
         for row in rows:
-            writer.writerows([row.name, *(scores[n] for n in names)] for scores in row.scores)
+            writer.writerows(
+                [row.name, *(scores.get(n, "") for n in names)] for scores in row.scores
+            )
 
 
 def by_class(run: Path, scores: Scores) -> Columns:
@@ -110,5 +123,13 @@ def class_rows(classes: Sequence[str], scores: Scores) -> Columns:
     return Columns(header, rows, "by class, %")
 
 
+def _names(rows: Sequence[Row]) -> list[str]:
+    """The scores that any of the rows has a column for."""
+    return [name for name in COLUMNS if any(name in row.names() for row in rows)]
+
+
 def _header(rows: Sequence[Row]) -> list[str]:
-    return max(rows, key=lambda row: len(row.scores)).header()
+    """The names of the columns."""
+    runs = max(len(row.scores) for row in rows)
+    method = "run" if runs == 1 else f"mean ± spread of {runs} seeds"
+    return [method, *(COLUMNS[name] for name in _names(rows)), "parameters", "ms per image"]

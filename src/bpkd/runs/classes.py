@@ -24,13 +24,17 @@ def read_classes(folder: Path) -> tuple[list[str], list[tuple[int, int, int]]]:
     file = folder / "classes.csv"
     if not file.is_file():
         raise UserError(f"{folder}: no run here (no classes.csv); give the folder of a run")
-    with file.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
     try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
         colours = [(int(row["r"]), int(row["g"]), int(row["b"])) for row in rows]
-        names = [row["name"] for row in rows]
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{file} is damaged: expected name,r,g,b and a line a class") from None
+        names = [str(row["name"]) for row in rows]
+    except (KeyError, TypeError, ValueError, csv.Error):
+        names, colours = [], []
+    if not names or not all(0 <= value <= 255 for colour in colours for value in colour):
+        raise UserError(
+            f"{file} is damaged: expected name,r,g,b and a line a class, r, g, b from 0 to 255"
+        )
     check_names(names, str(file))
     return names, colours
 

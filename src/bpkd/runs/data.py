@@ -15,7 +15,7 @@ _FILE = "data.json"
 
 def write_data(folder: Path, found: dict[str, Any]) -> None:
     """Keep what :func:`bpkd.datasets.checking.first_look.look` found."""
-    with replacing(folder / _FILE) as file:
+    with replacing(folder / _FILE, make_folder=False) as file:
         file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 

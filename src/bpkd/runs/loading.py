@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 from torch import nn
 
 from bpkd.errors import UserError
@@ -14,7 +15,10 @@ from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network
 from bpkd.recipe.trust import require, somebodys_run
 from bpkd.runs.classes import read_classes
+from bpkd.runs.overwriting import check_whole
 from bpkd.support.files import replacing
+from bpkd.support.finite import check_network
+from bpkd.support.messages import one_line
 from bpkd.support.tensors import load_into, load_tensors, read_tensors
 
 
@@ -34,14 +38,14 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
             known libraries, and nobody has consented: see :mod:`bpkd.recipe.trust`.
     """
     folder = Path(run)
+    check_whole(folder)
     if not (folder / "recipe.yaml").is_file():
         raise UserError(f"{run}: no run here (no recipe.yaml); give the folder of a run")
     recipe = load_recipe(folder / "recipe.yaml", imports="known")
     own = recipe.student
     classes, palette = read_classes(folder)
     if (folder / "student.yaml").is_file():
-        described = yaml.safe_load((folder / "student.yaml").read_text(encoding="utf-8"))
-        recipe.student = Network.model_validate(described)
+        recipe.student = _described(folder / "student.yaml")
         require(recipe.student.use)
     elif recipe.student.accepts("weights"):
         # The backbone's own weights are in the checkpoint: their file need not be there any more.
@@ -61,6 +65,7 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
         load_into(
             network, {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}, file
         )
+    check_network(network, f"{file}")
     network.classes, network.palette = classes, palette  # type: ignore[assignment]
     return network.eval()
 
@@ -84,6 +89,14 @@ def from_run(run: str, num_classes: int | None = None, which: str = "student") -
     return network
 
 
+def _described(file: Path) -> Network:
+    """The entry that :func:`write_student` kept."""
+    try:
+        return Network.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError, OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} is damaged: {one_line(error)}; put back a whole copy") from error
+
+
 def _weights(folder: Path, checkpoint: str) -> Path:
     """The file of a checkpoint by its name."""
     files = {"student": "student.safetensors", "best": "best.ckpt", "last": "last.ckpt"}
@@ -102,5 +115,5 @@ def write_student(folder: Path, student: nn.Module) -> None:
     if isinstance(student, ClassMapped):
         student = student.network
     if (entry := getattr(student, "rebuild", None)) is not None:
-        with replacing(folder / "student.yaml") as file:
+        with replacing(folder / "student.yaml", make_folder=False) as file:
             file.write_text(yaml.safe_dump(entry, sort_keys=False), encoding="utf-8")

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import csv
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from bpkd.support.files import replacing, replacing_csv
+from bpkd.runs.folder import RunFolder, is_first
+from bpkd.runs.resuming import copy_best
+from bpkd.runs.tables import Table, best
+from bpkd.support.files import replacing
+from bpkd.support.finite import check_weights
+from bpkd.support.messages import say
+from bpkd.support.signals import Signalled, Stopped, handling
 from bpkd.support.tensors import write_tensors
-
-
-class Stopped(Exception):
-    """The user stopped the run; its last checkpoint is written."""
 
 
 class Recorder(Callback):
     """Writes ``training.csv``, ``metrics.csv``, the last and the best checkpoint, the student.
+
+    In which order, and why: :mod:`bpkd.runs.folder`.
 
     Args:
         folder: the run's folder.
         classes: names of the classes, for the columns.
         start: iterations that were done before; rows after it are dropped.
         every: iterations between rows of ``training.csv``.
-        checkpoint_every: iterations between checkpoints, besides those at validations.
+        checkpoint_every: iterations between checkpoints, besides those before validations.
+        validate_every: iterations between validations; 0: there are none.
         best_by: the score of the best checkpoint.
+        run: the folder as the run holds it, where it is more than a place.
     """
 
     def __init__(
@@ -40,48 +45,90 @@ class Recorder(Callback):
         start: int = 0,
         every: int = 10,
         checkpoint_every: int = 1000,
+        validate_every: int = 0,
         best_by: str = "mIoU",
+        run: RunFolder | None = None,
     ) -> None:
         self.folder = folder
         self.classes = classes
         self.every = every
         self.checkpoint_every = checkpoint_every
+        self.validate_every = validate_every
         self.best_by = best_by
-        self.stop = False
-        self.training = Table(folder / "training.csv", start)
-        self.metrics = Table(folder / "metrics.csv", start)
+        self.iteration = start
+        self.stop = 0  # the number of the signal that asks for it
+        self.run = run or RunFolder(folder, folder, start)
+        own = is_first()
+        self.training = Table(self.run.place / "training.csv", start, own)
+        self.metrics = Table(self.run.place / "metrics.csv", start, own)
         rows = self.metrics.rows
-        self.best = max((float(row[best_by]) for row in rows), default=float("-inf"))
+        self.best = best(rows, best_by)[1]
+        self.validated = int(rows[-1]["iteration"]) if rows else 0
+
+    def setup(self, trainer: Any, module: Any, stage: str) -> None:
+        """Keep Lightning's own signal handlers out.
+
+        They end a run at SIGTERM with exit code 0, and under SLURM requeue it by a checkpoint that
+        nothing here knows of.
+        """
+        trainer._signal_connector.register_signal_handlers = lambda: None
 
     def on_train_batch_end(
         self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A row now and then, and the orderly end of a run that is to stop."""
+        """A row now and then, checkpoints, and the orderly end of a run that is to stop."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # in the middle of an iteration
-        iteration = trainer.global_step
+        self.iteration = iteration = trainer.global_step
         if trainer.is_global_zero and (iteration % self.every == 0 or iteration == 1):
             # Lightning keeps the last number of a loss that does not count any more.
             names = {"loss", *module.shown}
             values = {k: v.item() for k, v in trainer.callback_metrics.items() if k in names}
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             self.training.append({"iteration": iteration, "lr": rate, **values})
-        if self.stop or iteration % self.checkpoint_every == 0:
-            self.save(trainer, "last.ckpt")
+        check_weights(module, iteration)
+        stop = self._stop(trainer)
+        last = iteration >= trainer.max_steps
+        if stop or last or self.due(trainer) or iteration % self.checkpoint_every == 0:
+            self.save(trainer)
+        if stop and not (last and not self.validate_every):
+            raise Stopped(stop, iteration)
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """A validation need not go on: its checkpoint is there, and it is done again."""
         if self.stop:
-            raise Stopped
+            raise Stopped(self.stop, self.iteration)
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """A row of scores, and the checkpoints."""
-        if trainer.sanity_checking:
+        """The student, a row of scores, and the checkpoint where they are the best."""
+        self.validated = self.iteration
+        if not trainer.is_global_zero:
             return
-        if trainer.is_global_zero:
-            self.metrics.append({"iteration": trainer.global_step, **self.columns(module.scores)})
-            write_tensors(module.student, self.folder / "student.safetensors")
-        self.save(trainer, "last.ckpt")
-        if (score := module.scores[self.best_by]) > self.best:
+        if self.run.lock is not None:
+            self.run.lock.check()
+        write_tensors(module.student, self.run.place / "student.safetensors")
+        self.metrics.append({"iteration": self.iteration, **self.columns(module.scores)})
+        self.metrics.sync()
+        score = module.scores[self.best_by]
+        if isnan(score):
+            say(f"no label in the validation split: {self.best_by} is nan, and no checkpoint best")
+        if score > self.best:
             self.best = score
-            self.save(trainer, "best.ckpt")
+            copy_best(self.run.place)
+
+    def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
+        """Keep nothing of a validation that a resume made up for: it tells the runs apart."""
+        checkpoint["loops"]["validate_loop"] = checkpoint["loops"]["test_loop"]
+
+    def due(self, trainer: Any) -> bool:
+        """Whether this iteration is to be validated."""
+        if not self.validate_every:
+            return False
+        return self.iteration % self.validate_every == 0 or self.iteration >= trainer.max_steps
+
+    def pending(self, trainer: Any) -> bool:
+        """Whether this iteration is to be validated, and was not."""
+        return self.validated < self.iteration and self.due(trainer)
 
     def columns(self, scores: dict[str, Any]) -> dict[str, float]:
         """Scores by class become a column a class."""
@@ -93,66 +140,43 @@ class Recorder(Callback):
                 flat[name] = value
         return flat
 
-    def save(self, trainer: lightning.Trainer, name: str) -> None:
-        """Write a checkpoint from all processes; it appears whole or not at all."""
+    def save(self, trainer: lightning.Trainer) -> None:
+        """Write last.ckpt from all processes; it appears whole or not at all."""
         if not trainer.is_global_zero:
-            trainer.save_checkpoint(self.folder / name)
+            trainer.save_checkpoint(self.run.place / "last.ckpt")
             return
-        with replacing(self.folder / name) as temporary:
+        if self.run.lock is not None:
+            self.run.lock.check()
+        self.training.sync()
+        with replacing(self.run.place / "last.ckpt", make_folder=False) as temporary:
             trainer.save_checkpoint(temporary)
+        self.run.take_over()
+        for table in (self.training, self.metrics):
+            table.path = self.run.place / table.path.name
+
+    def _stop(self, trainer: lightning.Trainer) -> int:
+        """The signal that this run is to stop for; all processes agree on the iteration."""
+        if trainer.world_size == 1:
+            return self.stop
+        asked = trainer.strategy.reduce_boolean_decision(bool(self.stop), all=False)
+        return (self.stop or signal.SIGTERM) if asked else 0
 
     @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Ctrl-C once: stop after this iteration, with a checkpoint. Twice: stop at once."""
+    def interruptible(self, trainer: lightning.Trainer | None = None) -> Iterator[None]:
+        """A signal once: stop after this iteration, with a checkpoint. Twice: stop at once."""
 
-        def handler(number: int, frame: object) -> None:
+        def handler(number: int) -> None:
             if self.stop:
-                raise KeyboardInterrupt
-            self.stop = True
-            print("\nstopping after this iteration; Ctrl-C again to stop at once", flush=True)
+                raise Signalled(number)
+            self.stop = number
+            launcher = trainer.strategy.launcher if trainer is not None else None
+            if number != signal.SIGINT and launcher is not None:
+                launcher.kill(number)  # Ctrl-C reaches the other processes by itself
+            if number == signal.SIGINT:
+                say("\nstopping after this iteration; Ctrl-C again to stop at once")
 
-        before = signal.signal(signal.SIGINT, handler)
-        try:
+        with handling(handler):
             yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
-class Table:
-    """A CSV file that grows by rows, keyed by iteration; whole at every moment.
-
-    Args:
-        path: the file; rows that it already holds are kept up to iteration ``start``.
-        start: iterations that count as done.
-    """
-
-    def __init__(self, path: Path, start: int = 0) -> None:
-        self.path = path
-        self.rows: list[dict[str, Any]] = []
-        if path.is_file() and start > 0:
-            with path.open(newline="", encoding="utf-8") as stream:
-                self.rows = [r for r in csv.DictReader(stream) if int(r["iteration"]) <= start]
-        if path.is_file():
-            self._write()
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Add a row; a column that is new is added to the whole table."""
-        known = set(self.rows[0]) if self.rows else set()
-        self.rows.append(row)
-        if set(row) == known and self.path.is_file():
-            whole = self.path.stat().st_size
-            try:
-                with self.path.open("a", newline="", encoding="utf-8") as stream:
-                    csv.DictWriter(stream, list(self.rows[0])).writerow(row)
-            except OSError:
-                os.truncate(self.path, whole)  # a full disk must not leave half a row
-                raise
-        else:
-            self._write()
-
-    def _write(self) -> None:
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with replacing_csv(self.path) as stream:
-            writer = csv.DictWriter(stream, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+__all__ = ["Recorder", "Stopped", "Table"]

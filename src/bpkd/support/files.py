@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import TextIO
 
 from bpkd.errors import UserError
+
+#: The longest name that common file systems take, in bytes.
+_LONGEST = 255
 
 
 def check_writable(path: Path) -> None:
@@ -33,8 +37,16 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, make_folder: bool = True, sync: bool = True) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends well.
+
+    The content is on the disk before the name is, so that after a power cut the name still stands
+    for a whole file.
+
+    Args:
+        path: the file.
+        make_folder: make the file's folder where it is missing.
+        sync: wait for the disk; one of a thousand pictures need not.
 
     Example:
         >>> import tempfile
@@ -47,13 +59,18 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the folder cannot be written to.
     """
-    # A name may be as long as the system takes, which the temporary one must not exceed.
-    name = os.fsdecode(os.fsencode(path.name)[:200])
-    temporary = path.with_name(f".{name}.{os.getpid()}.part")
+    if not path.name:
+        raise UserError(f"{path}: is a folder; name a file")
+    temporary = path.with_name(temporary_name(path.name))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if sync:
+            sync_file(temporary)
         os.replace(temporary, path)
+        if sync:
+            sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
@@ -64,11 +81,40 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def temporary_name(name: str) -> str:
+    """The name of this process's temporary file for a file of that name.
+
+    >>> temporary_name("a.txt") == f".a.txt.{os.getpid()}.part"
+    True
+    >>> len(temporary_name("x" * 255)) < 255
+    True
+    """
+    end = f".{os.getpid()}.part"
+    if len(os.fsencode(name)) + 1 + len(end) > _LONGEST:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return f".{name}{end}"
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's names are on the disk, where the system knows such a thing."""
+    with suppress(OSError):
+        sync_file(folder)
+
+
 @contextmanager
-def replacing_csv(path: Path) -> Iterator[TextIO]:
+def replacing_csv(path: Path, *, make_folder: bool = True) -> Iterator[TextIO]:
     """As :func:`replacing`, opened for a CSV writer."""
     with (
-        replacing(path) as temporary,
+        replacing(path, make_folder=make_folder) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as stream,
     ):
         yield stream

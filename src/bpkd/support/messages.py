@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
@@ -66,3 +67,9 @@ def shown(value: Any, longest: int = 60) -> str:
     """A value as a message shows it: never long, never several lines."""
     text = " ".join(repr(value).split())
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def say(text: str) -> None:
+    """Print a line of a run's log; one that cannot be written does not stop the run."""
+    with suppress(OSError):
+        print(text, flush=True)

@@ -92,12 +92,25 @@ def tensors_of(content: Any, path: str | Path, key: str | None = None) -> dict[s
 
 def write_tensors(network: nn.Module, path: Path) -> None:
     """Write a network's state dict as safetensors."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    _write(network.state_dict(), path)
+
+
+def write_student_of(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write the student of a run's checkpoint as :func:`write_tensors` writes a network."""
+    prefix = "student."
+    _write({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}, path)
+
+
+def _write(state: Mapping[str, Tensor], path: Path) -> None:
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     with replacing(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
             safetensors.torch.save_file(tensors, temporary)
         except safetensors.SafetensorError as error:  # its own name for a full disk
             raise OSError(str(error)) from error
+        temporary.chmod(mode)  # safetensors makes files that their owner alone may read
 
 
 def load_tensors(network: nn.Module, path: str | Path) -> None:

@@ -16,6 +16,7 @@ from bpkd.losses.task import CROSS_ENTROPY, TaskLoss
 from bpkd.metrics.measures import Measures
 from bpkd.networks.base import SegOutput, resize
 from bpkd.recipe.sections import Augment
+from bpkd.support.finite import check_labels, whole_labels
 
 
 class Semantic:
@@ -56,8 +57,12 @@ class Semantic:
         return gather(samples)
 
     def target(self, target: Tensor, device: torch.device) -> Tensor:
-        """Labels as int64."""
-        return target.to(device).long()
+        """Labels as int64.
+
+        Raises:
+            UserError: a label is no whole number.
+        """
+        return whole_labels(target.to(device))
 
     def output(self, output: Any, who: str) -> SegOutput:
         """What a network gave, if it has what a SegOutput has."""
@@ -70,7 +75,12 @@ class Semantic:
         return segmented
 
     def own_loss(self, output: SegOutput, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of the logits, and of the auxiliary head's."""
+        """The loss of the logits, and of the auxiliary head's.
+
+        Raises:
+            UserError: a label is no class.
+        """
+        check_labels(target, output.logits.shape[1], self.ignore_index)
         terms = {"segmentation": self.at_labels_size(output.logits, target)}
         total = terms["segmentation"]
         if output.auxiliary is not None:

@@ -89,7 +89,7 @@ def balanced(shares: Sequence[float]) -> list[float]:
 
 def write_class_weights(folder: Path, data: Any, weights: Sequence[float]) -> None:
     """Put down what a run's classes weigh."""
-    with replacing_csv(folder / FILE) as stream:
+    with replacing_csv(folder / FILE, make_folder=False) as stream:
         writer = csv.writer(stream)
         writer.writerow(["name", "weight"])
         writer.writerows(zip(data.classes, weights, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightning
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.metrics.measures import scalars
+from bpkd.support.finite import check_gradients, check_network, not_finite
 from bpkd.tasks import Task
 from bpkd.training.schedules import Weighted
 
@@ -67,8 +68,10 @@ class Distiller(lightning.LightningModule):
         return self.configure(self.student, self.losses)
 
     def on_fit_start(self) -> None:
-        """Bring the teacher to the student's device."""
+        """Bring the teacher to the student's device; both begin with finite weights."""
+        check_network(self.student, "student")
         if self.teacher is not None:
+            check_network(self.teacher, "teacher")
             self.teacher.to(self.device).to(memory_format=torch.channels_last)
             self.teacher.eval().requires_grad_(False)
             # A teacher's auxiliary head rests, unless a loss compares auxiliary logits.
@@ -80,7 +83,7 @@ class Distiller(lightning.LightningModule):
         parts = self.trainer.accumulate_grad_batches
         self.part = batch_idx % parts  # of an iteration that accumulates
         number = self.global_step * parts + self.part
-        torch.manual_seed((self.seed * 1_000_003 + number) * 1009 + self.global_rank)
+        torch.manual_seed(((self.seed * 1_000_003 + number) * 1009 + self.global_rank) % 2**64)
 
     def training_step(self, batch: tuple[Tensor, Any], batch_idx: int) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] and their targets -> the loss."""
@@ -88,7 +91,7 @@ class Distiller(lightning.LightningModule):
         target = self.task.target(target, self.device)
         student = self.task.output(self.student(images), "student")
         total, terms = self.task.own_loss(student, target)
-        losses = self.active_losses()
+        losses, teacher = self.active_losses(), None
         if self.teacher is not None and losses:
             with torch.no_grad():
                 teacher = self.task.output(self.teacher(images), "teacher")
@@ -100,11 +103,15 @@ class Distiller(lightning.LightningModule):
                         total = total + self.weighted[name].at(term, self.global_step) * value
             self.step = (_detached(student), _detached(teacher), target)
         if not total.isfinite():
-            self.refuse(terms)
+            self.refuse(terms, images, teacher)
         self.log_dict({"loss": total.detach()}, prog_bar=True)
         self.shown = {f"loss/{name}": value.detach() for name, value in terms.items()}
         self.log_dict(self.shown)
         return total
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """A step by gradients that are not finite is not made."""
+        check_gradients(self, self.global_step)
 
     def on_after_backward(self) -> None:
         """A loss may train something of its own, such as a discriminator, on the same outputs.
@@ -129,13 +136,22 @@ class Distiller(lightning.LightningModule):
         now = self.global_step
         return {name: loss for name, loss in self.losses.items() if self.weighted[name].active(now)}
 
-    def refuse(self, terms: dict[str, Tensor]) -> None:
-        """Stop at a loss that is not finite, before it reaches the weights."""
+    def refuse(self, terms: dict[str, Tensor], images: Tensor, teacher: Any) -> None:
+        """Stop at a loss that is not finite, before it reaches the weights; name what it is from.
+
+        Raises:
+            UserError: always.
+        """
         broken = [name for name, value in terms.items() if not value.isfinite()] or ["the sum"]
+        advice = "lower the learning rate or that term's weight"
+        if not_finite([("images", images)]):
+            advice = "the images hold NaN or Inf: mend the data set"
+        elif not_finite(_tensors(teacher)):
+            advice = "what the teacher gives holds NaN or Inf: take another, or precision=32"
         raise UserError(
             f"iteration {self.global_step}: the loss is not finite in {', '.join(broken)}; "
-            "lower the learning rate or that term's weight, and start again in another "
-            "run=FOLDER, or with --overwrite"
+            f"{advice}, and start again in another run=FOLDER, or with --overwrite; the last good "
+            "checkpoint is kept"
         )
 
     def validation_step(self, batch: tuple[Tensor, Any], batch_idx: int) -> None:
@@ -159,3 +175,12 @@ def _detached(output: Any) -> Any:
     if isinstance(output, list):
         return [_detached(value) for value in output]
     return output if output is None else type(output)(*map(_detached, output))
+
+
+def _tensors(output: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors in what a network gave, each with a name of its own."""
+    if isinstance(output, Tensor):
+        yield str(id(output)), output
+    elif isinstance(output, dict | list | tuple):
+        for value in output.values() if isinstance(output, dict) else output:
+            yield from _tensors(value)

@@ -12,6 +12,7 @@ from torch import Tensor
 from bpkd.datasets.loading import train_loader
 from bpkd.recipe.schema import Recipe
 from bpkd.runs.recorder import Recorder, Stopped
+from bpkd.support.messages import say
 from bpkd.support.seeds import seeded
 from bpkd.support.tensors import write_tensors
 from bpkd.training.building import Parts
@@ -41,13 +42,13 @@ class Preparation(Callback):
             if not iterations:
                 continue
             if self.aloud and trainer.is_global_zero:
-                print(f"{name}: learns on the teacher for {iterations:,} iterations", flush=True)
+                say(f"{name}: learns on the teacher for {iterations:,} iterations")
             off = torch.autocast(module.device.type, enabled=False)
             with seeded(self.recipe.seed + 2), torch.enable_grad(), off:
                 batches = self.batches(trainer, module, iterations)
                 loss.prepare(module.teacher, batches, self.own_loss)
             if trainer.is_global_zero:
-                write_tensors(loss, self.run.folder / f"{name}.safetensors")
+                write_tensors(loss, self.run.run.place / f"{name}.safetensors")
 
     def own_loss(self, output: Any, target: Any) -> Tensor:
         """What a network would be trained by, had it given that output."""
@@ -74,6 +75,5 @@ class Preparation(Callback):
         )
         for images, target in loader:
             if self.run.stop:
-                self.run.save(trainer, "last.ckpt")
-                raise Stopped
+                raise Stopped(self.run.stop, 0)
             yield images.to(module.device), task.target(target, module.device)

@@ -13,10 +13,13 @@ from bpkd.errors import UserError
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.trust import own_recipe
-from bpkd.runs.folder import begin, is_first, note, or_nothing, prepare
-from bpkd.runs.loading import write_student
+from bpkd.runs.environment import note
+from bpkd.runs.folder import RunFolder, is_first, opened
 from bpkd.runs.recorder import Recorder, Stopped
-from bpkd.support.tensors import write_tensors
+from bpkd.runs.resuming import check_fits, other_ways, read_last
+from bpkd.support.memory import enough_memory, out_of_memory
+from bpkd.support.messages import one_line, say
+from bpkd.support.tensors import write_student_of, write_tensors
 from bpkd.training.building import build, build_loaders
 from bpkd.training.class_weights import write_class_weights
 from bpkd.training.distiller import Distiller
@@ -40,7 +43,7 @@ def train(
         recipe: a file, the name of a recipe that comes with the package, or a Recipe.
         overrides: ``key=value``, dotted.
         resume: go on where the run's folder left off; a finished run is left as it is.
-        overwrite: delete what the run's folder holds.
+        overwrite: replace the run in the folder, once the new one has its first checkpoint.
         progress: draw a progress bar.
 
     Returns:
@@ -49,46 +52,42 @@ def train(
 
     Raises:
         UserError: anything the user can mend.
-        Stopped: Ctrl-C; ``last.ckpt`` is written.
+        Stopped: Ctrl-C, SIGTERM, SIGHUP or SIGUSR1; ``last.ckpt`` is written.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
-    folder = Path(recipe.run)
-    start = prepare(folder, recipe, resume, overwrite)
-    if recipe.max_iters == 0:
-        return _untrained(recipe, folder)
-    if start >= recipe.max_iters:
-        return folder
-    quiet()
-    parts = build(recipe, folder if start else None)
-    data, distiller, validate = parts.data, parts.distiller, parts.val is not None
-    if is_first() and start == 0:
-        scrutinise(parts)
-    looked = look(data, parts.val, recipe.data)
-    with or_nothing(folder):
-        if is_first():
-            begin(folder, recipe, data, start, looked)
-            write_student(folder, distiller.student)
-            if recipe.class_weights == "balanced":
-                write_class_weights(folder, data, parts.class_weights or ())
+    with enough_memory(_less_memory(recipe)), opened(recipe, resume, overwrite) as folder:
+        if folder.done:
+            return folder.folder
+        if recipe.max_iters == 0:
+            return _untrained(recipe, folder)
+        quiet()
+        parts = build(recipe, folder.folder if folder.start else None)
+        data, distiller, validate = parts.data, parts.distiller, parts.val is not None
+        best_by = distiller.task.best_by
+        if is_first() and folder.start == 0:
+            scrutinise(parts)
+        looked = look(data, parts.val, recipe.data)
+        folder.begin(recipe, data, distiller.student, distiller.teacher, best_by, looked)
+        if folder.lock is not None and not folder.resumed and recipe.class_weights == "balanced":
+            write_class_weights(folder.place, data, parts.class_weights or ())
+        every = min(recipe.evaluation.every or recipe.max_iters, recipe.max_iters)
         run = Recorder(
-            folder,
+            folder.folder,
             data.classes,
-            start,
+            folder.start,
             checkpoint_every=recipe.checkpoint_every,
-            best_by=distiller.task.best_by,
+            validate_every=every if validate else 0,
+            best_by=best_by,
+            run=folder,
         )
         trainer = build_trainer(recipe, run, validate, progress)
         trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
-        loaders = build_loaders(recipe, parts, start, trainer)
+        loaders = build_loaders(recipe, parts, folder.start, trainer)
         if trainer.is_global_zero:
-            _say_batch(folder, effective_batch(recipe, trainer.world_size), progress)
-        _fit(trainer, run, distiller, loaders, start, recipe.batch_size)
-        if not validate:
-            if trainer.is_global_zero:
-                write_tensors(distiller.student, folder / "student.safetensors")
-            run.save(trainer, "last.ckpt")
-    return folder
+            _say_batch(folder.place, effective_batch(recipe, trainer.world_size), progress)
+        _fit(trainer, run, distiller, loaders, recipe)
+    return folder.folder
 
 
 def _fit(
@@ -96,33 +95,59 @@ def _fit(
     run: Recorder,
     distiller: Distiller,
     loaders: tuple[Any, Any],
-    start: int,
-    batch_size: int,
+    recipe: Recipe,
 ) -> None:
-    """Train from where the run's folder is."""
-    checkpoint = run.folder / "last.ckpt" if start else None
+    """Train from where the run's folder is, to the last iteration's student."""
+    start = run.iteration
+    last = run.folder / "last.ckpt" if start else None
+    options: dict[str, Any] = {"ckpt_path": last, "weights_only": True}
+    if last is not None:
+        check_fits(last, distiller)
     try:
-        with run.interruptible():
-            trainer.fit(distiller, *loaders, ckpt_path=checkpoint, weights_only=True)
-    except ValueError as error:
+        with run.interruptible(trainer):
+            if start and run.pending(trainer):  # it was cut off in its validation
+                trainer.validate(distiller, loaders[1], verbose=False, **options)
+            if start < recipe.max_iters:
+                trainer.fit(distiller, *loaders, **options)
+            if run.pending(trainer):  # the last iteration is no multiple of evaluation.every
+                trainer.validate(distiller, loaders[1], verbose=False)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError) as error:
+        if isinstance(error, UserError) or out_of_memory(error) is not None:
+            raise
+        if last is not None and run.iteration == start and run.validated <= start:
+            why = f"cannot be gone on from ({one_line(error)[:200]}){other_ways(last)}"
+            raise UserError(f"{last}: {why}") from error
         if "more than 1 value per channel" not in str(error):
             raise
         raise UserError(
-            f"batch_size {batch_size} is too small for batch normalisation of a map pooled "
+            f"batch_size {recipe.batch_size} is too small for batch normalisation of a map pooled "
             "to one pixel; take 2 or more"
         ) from error
+    if not run.validate_every and trainer.is_global_zero:
+        state = read_last(run.folder / "last.ckpt")["state_dict"]
+        write_student_of(state, run.folder / "student.safetensors")
 
 
-def _untrained(recipe: Recipe, folder: Path) -> Path:
+def _less_memory(recipe: Recipe) -> str:
+    """What to do where memory does not suffice."""
+    height, width = recipe.augment.crop
+    half = max(1, recipe.batch_size // 2)
+    return (
+        f"take a smaller batch_size (it is {recipe.batch_size}; batch_size={half} "
+        f"accumulate={2 * recipe.accumulate} makes the same images an iteration) or a smaller "
+        f"augment.crop (it is [{height},{width}]); in validation evaluation.mode=slide"
+    )
+
+
+def _untrained(recipe: Recipe, folder: RunFolder) -> Path:
     """A run of no iterations: a network as its checkpoint has it, to evaluate and compare."""
     data = build_data(recipe, "train")
     student = build_measured(recipe, data.classes)
-    with or_nothing(folder):
-        if is_first():
-            begin(folder, recipe, data, 0)
-            write_student(folder, student)
-            write_tensors(student, folder / "student.safetensors")
-    return folder
+    folder.begin(recipe, data, student)
+    if folder.lock is not None:
+        write_tensors(student, folder.place / "student.safetensors")
+        folder.take_over()
+    return folder.folder
 
 
 def effective_batch(recipe: Recipe, devices: int) -> str:
@@ -136,7 +161,7 @@ def effective_batch(recipe: Recipe, devices: int) -> str:
 def _say_batch(folder: Path, batch: str, aloud: bool) -> None:
     note(folder, batch=batch)
     if aloud:
-        print(f"batch: {batch}", flush=True)
+        say(f"batch: {batch}")
 
 
 __all__ = ["Stopped", "train"]

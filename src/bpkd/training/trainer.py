@@ -18,7 +18,7 @@ from bpkd.errors import UserError
 from bpkd.recipe.schema import Recipe
 from bpkd.runs.recorder import Recorder
 from bpkd.support.messages import one_line
-from bpkd.training.processes import SyncBatchNorm, strategy
+from bpkd.training.processes import SyncBatchNorm, check_started, strategy
 
 
 def build_trainer(
@@ -52,6 +52,7 @@ def build_trainer(
         use_distributed_sampler=False,
         default_root_dir=run.folder,
     )
+    check_started(recipe)
     try:
         return lightning.Trainer(**arguments)
     except MisconfigurationException as error:
