@@ -17,7 +17,7 @@ import pytest
 import safetensors.torch
 from PIL import Image
 
-from bpkd.runs.classes import read_classes
+from bpkd.datasets.classes_file import read_classes
 from tests.commands import bpkd, done, refused
 from tests.runs import TINY
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from bpkd.datasets.classes_file import write_classes
 from bpkd.networks.cost import CONVENTION, parameters
 from bpkd.recipe.loading import dump, load_recipe
 from bpkd.report.model import counted
-from bpkd.runs.classes import write_classes
 from bpkd.support.tensors import write_tensors
 from bpkd.training.building import build_student
 from tests.commands import done, refused

@@ -12,8 +12,8 @@ import yaml
 from torch import nn
 
 from bpkd import UserError, load, trusted
+from bpkd.datasets.classes_file import read_classes
 from bpkd.recipe.loading import load_recipe
-from bpkd.runs.classes import read_classes
 from bpkd.support.tensors import load_tensors, read_tensors
 from tests.commands import bpkd, done, refused
 from tests.reliability.attacks import BESIDE, FINE, MODULE, bombs, hostile

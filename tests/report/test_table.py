@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from bpkd.datasets.classes_file import write_classes
 from bpkd.report.table import Row, by_class, markdown, spread, terminal, write_csv
-from bpkd.runs.classes import write_classes
 
 
 def scores(miou: float, **more: Any) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def trimap(
 
         bpkd figure trimap runs/camvid/plain runs/camvid/cwd runs/camvid/bpkd --out trimap.pdf
     """
+    from bpkd.datasets.classes_file import read_classes
     from bpkd.report.compare import compare
     from bpkd.report.figures.trimap import band_widths, trimap_figure
-    from bpkd.runs.classes import read_classes
 
     files = _files(out, "trimap.png")
     changes = [] if widths is None else [f"evaluation.trimap_widths={band_widths(widths, width)}"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
+from bpkd.datasets.classes_file import classes_beside
 from bpkd.errors import UserError
 from bpkd.networks.weights import load_weights
 from bpkd.recipe.sections import Network
-from bpkd.runs.classes import classes_beside
 
 
 def build_network(

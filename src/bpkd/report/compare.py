@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bpkd.datasets.building import build_data
+from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.inference.evaluation import evaluate
 from bpkd.inference.windows import build_inference
@@ -17,7 +18,6 @@ from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Network
 from bpkd.report.figure import comparison
 from bpkd.report.table import Row
-from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from bpkd import networks
 from bpkd.datasets.building import build_data
+from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.networks.building import build_network
 from bpkd.recipe.dotted import resolve
@@ -21,7 +22,6 @@ from bpkd.recipe.files import change, shipped_recipes
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network, Teacher
 from bpkd.recipe.trust import own_recipe
-from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
 from bpkd.support.messages import suggestion
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpkd
+from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.report.paper_numbers import CLASSES, DATA, MEASURES, METHODS, Numbers, Rows, networks
 from bpkd.report.paper_runs import differences, finished_runs
-from bpkd.runs.classes import read_classes
 from bpkd.support.messages import suggestion
 
 if TYPE_CHECKING:

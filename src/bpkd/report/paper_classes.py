@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.report.paper import check_classes, measured
 from bpkd.report.paper_numbers import METHODS
 from bpkd.report.paper_runs import differences, finished_runs
-from bpkd.runs.classes import read_classes
 
 if TYPE_CHECKING:
     from bpkd.metrics.measures import Scores

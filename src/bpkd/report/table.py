@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from bpkd.datasets.classes_file import read_classes
 from bpkd.metrics.measures import Scores, scalars
-from bpkd.runs.classes import read_classes
 from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
 

@@ -34,10 +34,10 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
 
 from bpkd.datasets.checking.first_look import Looked
+from bpkd.datasets.classes_file import write_classes
 from bpkd.errors import UserError
 from bpkd.recipe.loading import dump
 from bpkd.recipe.schema import Recipe
-from bpkd.runs.classes import write_classes
 from bpkd.runs.data import write_data
 from bpkd.runs.environment import fingerprint, note
 from bpkd.runs.loading import write_student

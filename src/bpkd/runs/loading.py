@@ -8,13 +8,13 @@ import yaml
 from pydantic import ValidationError
 from torch import nn
 
+from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.networks.building import build_network
 from bpkd.networks.class_map import ClassMapped, groups
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network
 from bpkd.recipe.trust import require, somebodys_run
-from bpkd.runs.classes import read_classes
 from bpkd.runs.overwriting import check_whole
 from bpkd.support.files import replacing
 from bpkd.support.finite import check_network

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 from torch import Tensor, nn
 
+from bpkd.datasets.classes_file import read_classes, write_classes
 from bpkd.errors import UserError
 from bpkd.recipe.loading import dump, load_recipe
 from bpkd.recipe.schema import Recipe
-from bpkd.runs.classes import read_classes, write_classes
 from bpkd.runs.environment import note, read_notes
 from bpkd.runs.tables import best, read_rows
 from bpkd.support.files import replacing

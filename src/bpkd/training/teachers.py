@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
+from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.networks.class_map import aligned
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Teacher
-from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
 from bpkd.training.fitting import build_fitted
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from bpkd.datasets.building import build_data
+from bpkd.datasets.classes_file import read_classes
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 from bpkd.inference.overlay import colourise
@@ -23,7 +24,6 @@ from bpkd.networks.base import SegOutput, resize
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.report.figures import check_label_maps
-from bpkd.runs.classes import read_classes
 from bpkd.runs.loading import load
 from bpkd.training.teachers import build_teacher
 

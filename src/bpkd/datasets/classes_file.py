@@ -1,4 +1,4 @@
-"""The classes of a run, kept in its folder."""
+"""The classes of a data set as a file, which the folder of a run keeps too."""
 
 from __future__ import annotations
 
