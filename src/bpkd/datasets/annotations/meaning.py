@@ -1,0 +1,134 @@
+"""What names and values of a folder's annotations mean among the classes that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bpkd.datasets.annotations.common import NOTHING, Annotations
+from bpkd.datasets.annotations.masks import code
+from bpkd.datasets.classes import as_colour
+from bpkd.datasets.images import Array
+from bpkd.errors import UserError
+from bpkd.messages import suggestion
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Names and values to labels.
+
+    Attributes:
+        names: of what is annotated -> label.
+        values: of masks -> label.
+        background: label of what nothing covers.
+    """
+
+    names: Mapping[str, int]
+    values: Mapping[int, int]
+    background: int
+
+    def of_values(self, values: Array, where: str) -> Array:
+        """Labels (H, W) of a mask's values.
+
+        Raises:
+            UserError: a value has no meaning.
+        """
+        occurring, places = np.unique(values, return_inverse=True)
+        table = {NOTHING: self.background} | dict(self.values)
+        unknown = [value for value in occurring.tolist() if value not in table]
+        if unknown:
+            count = int(np.isin(values, unknown).sum())
+            listed = ", ".join(map(_shown, unknown[:4])) + (", ..." if len(unknown) > 4 else "")
+            raise UserError(
+                f"{where} holds {listed} ({count} pixels), which no class has: give a class that "
+                "`value` or `color`, or list it in `ignore`"
+            )
+        labels = np.array([table[value] for value in occurring.tolist()], np.int32)
+        found: Array = labels[places.reshape(values.shape)]
+        return found
+
+    def check(self, names: Sequence[str], where: str) -> None:
+        """Refuse names that mean nothing.
+
+        Raises:
+            UserError: names the first of them.
+        """
+        for name in names:
+            if name not in self.names:
+                raise UserError(
+                    f"{where} holds the class {name!r}, which is not among `classes`; "
+                    f"{suggestion(name, self.names)} Add it, join it to one by `class_map`, or "
+                    "list it in `ignore`"
+                )
+
+
+def meaning(
+    found: Annotations,
+    classes: Sequence[str],
+    entries: Sequence[Any],
+    class_map: Mapping[str, str],
+    ignore: Sequence[Any],
+    background: str | None,
+    ignore_index: int,
+) -> Meaning:
+    """What a folder's names and values mean.
+
+    Args:
+        found: the folder's annotations.
+        classes: names in the order of their indices.
+        entries: the same as the recipe has them, perhaps with ``value`` or ``color``.
+        class_map: a name in the annotations -> one of ``classes``.
+        ignore: names, values and colours of pixels that belong to no class.
+        background: the class of what nothing covers; None ignores it.
+        ignore_index: label of what belongs to no class.
+
+    Raises:
+        UserError: ``class_map`` or ``background`` name no class.
+    """
+    index = {name: number for number, name in enumerate(classes)}
+    for name in [*class_map.values(), *([] if background is None else [background])]:
+        if name not in index:
+            raise UserError(f"{name!r} is no class; {suggestion(name, index)}")
+    names = {**index, **{name: index[target] for name, target in class_map.items()}}
+    names.update(
+        dict.fromkeys([*found.void, *(i for i in ignore if isinstance(i, str))], ignore_index)
+    )
+    values = _values(found, entries, names, ignore_index)
+    for entry in ignore:
+        if not isinstance(entry, str):
+            values[entry if isinstance(entry, int) else code(as_colour(entry, "ignore"))] = (
+                ignore_index
+            )
+    if ignore_index >= 0:
+        values.setdefault(ignore_index, ignore_index)
+    return Meaning(names, values, ignore_index if background is None else index[background])
+
+
+def _values(
+    found: Annotations, entries: Sequence[Any], names: Mapping[str, int], ignore_index: int
+) -> dict[int, int]:
+    """By what the recipe says of each class; by what the folder declares; by the classes' order."""
+    own: dict[int, int] = {}
+    for number, entry in enumerate(entries):
+        if isinstance(entry, Mapping) and "value" in entry:
+            own[int(entry["value"])] = number
+        elif isinstance(entry, Mapping) and found.values is None:
+            colour = entry.get("color", entry.get("colour"))
+            if colour is not None:
+                own[code(as_colour(colour, f"classes, {entry.get('name')}"))] = number
+    if own:
+        return own
+    if found.values is None:
+        return {number: number for number in range(len(entries))}
+    return {
+        value: ignore_index if name is None else names[name]
+        for value, name in found.values.items()
+        if name is None or name in names
+    }
+
+
+def _shown(value: int) -> str:
+    return str(value) if value < 2**16 else f"the colour #{value:06x}"
