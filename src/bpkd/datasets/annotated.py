@@ -72,31 +72,59 @@ class Annotated(Dataset[tuple[Tensor, Any]]):
         task: Literal["semantic", "instance"] = "semantic",
     ) -> None:
         tree = Tree(root)
+        form = named(format) if format else recognised(tree)
+        given = None if classes is None else class_list(tree.root, classes)
+        found = form.read(tree, None if given is None else given[0])
+        self._begin(
+            tree, form, found, split, list, given, classes, palette, background, class_map or {},
+            ignore, ignore_index, overlap, task,
+        )  # fmt: skip
+
+    @classmethod
+    def whole(cls, tree: Tree, form: Format, found: Annotations) -> Annotated:
+        """All samples of annotations that are read already, with the classes that they have."""
+        data = cls.__new__(cls)
+        data._begin(
+            tree, form, found, "all", None, None, None, None, "background", {}, (), 255, None,
+            "semantic",
+        )  # fmt: skip
+        return data
+
+    def _begin(
+        self,
+        tree: Tree,
+        form: Format,
+        found: Annotations,
+        split: str,
+        list: str | None,
+        given: tuple[Sequence[str], Sequence[Colour] | None] | None,
+        entries: Any,
+        palette: Sequence[Sequence[int]] | None,
+        background: str | None,
+        class_map: Mapping[str, str],
+        ignore: Sequence[Any],
+        ignore_index: int,
+        overlap: Overlap | None,
+        task: str,
+    ) -> None:
+        if task == "instance" and not form.instances:
+            raise UserError(f"{tree.root}: {form.title} hold no instances: use task: semantic")
         self.root, self.split, self.task, self.ignore_index = tree.root, split, task, ignore_index
-        self.format: Format = named(format) if format else recognised(tree)
-        if task == "instance" and not self.format.instances:
-            raise UserError(
-                f"{self.root}: {self.format.title} hold no instances: use task: semantic"
-            )
-        given = None if classes is None else class_list(self.root, classes)
-        found = self.format.read(tree, None if given is None else given[0])
-        own, colours = given or (own_classes(self.format, found, background, task), None)
+        self.format, self.remarks = form, found.remarks
+        own, colours = given or (own_classes(form, found, background, task), None)
         self.classes, self.palette = own, _palette(own, palette or colours, found)
         if 0 <= ignore_index < len(own):
             raise UserError(f"ignore_index {ignore_index} is a class: take one from {len(own)} on")
-        covering = _covering(self.format, found, own, background, task)
+        covering = _covering(form, found, own, background, task)
         aside = [*ignore, *((found.background or background,) if task == "instance" else ())]
-        entries = own if classes is None or isinstance(classes, str | Path | Mapping) else classes
+        entries = own if entries is None or isinstance(entries, str | Path | Mapping) else entries
         self._meaning: Meaning = meaning(
-            found, own, entries, class_map or {}, aside, covering,
-            ignore_index,
-        )  # fmt: skip
-        self._overlap: Overlap = overlap or self.format.overlap or "later"
+            found, own, entries, class_map, aside, covering, ignore_index
+        )
+        self._overlap: Overlap = overlap or form.overlap or "later"
         self.samples = of_split(found, tree, split, list)
         self._names = unique_names(tree, self.samples)
-        self.remarks = found.remarks
-        small = 0 <= ignore_index <= 255 and len(own) <= 256
-        self._dtype = torch.uint8 if small else torch.int32
+        self._dtype = torch.uint8 if ignore_index <= 255 and len(own) <= 256 else torch.int32
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -129,14 +129,14 @@ def _kinds(mask: Path) -> list[Kind]:
     if mask.suffix.lower() == ".npy":
         return ["arrays"]
     values = read_mask(mask).values
-    occurring = set(np.unique(values).tolist())
+    found = set(occurring(values))
     with Image.open(mask) as image:
         coloured = image.mode in ("RGB", "RGBA")
-    if NOTHING in occurring:
+    if NOTHING in found:
         return ["transparent"]
     if coloured:
         return ["colours"]
-    return ["binary"] if occurring <= {0, 255} else ["index"]
+    return ["binary"] if found <= {0, 255} else ["index"]
 
 
 def declared(tree: Tree) -> tuple[list[str], list[Colour] | None] | None:
@@ -178,8 +178,20 @@ def values_in(samples: Iterable[Sample]) -> list[int]:
     for sample in samples:
         content = sample.read()
         assert isinstance(content, Values)
-        found.update(np.unique(content.values).tolist())
+        found.update(occurring(content.values))
     return sorted(found - {NOTHING})
+
+
+def occurring(values: Array) -> list[int]:
+    """The values that occur, sorted: by counting where they are small, which is much faster.
+
+    >>> occurring(np.array([[3, -1], [3, 0]]))
+    [-1, 0, 3]
+    """
+    if values.size and values.min() >= NOTHING and values.max() < 2**16:
+        found: list[int] = (np.flatnonzero(np.bincount(values.ravel() + 1)) - 1).tolist()
+        return found
+    return [int(value) for value in np.unique(values)]
 
 
 def numbered(tree: Tree, classes: Sequence[str] | None) -> Annotations:
@@ -191,11 +203,11 @@ def numbered(tree: Tree, classes: Sequence[str] | None) -> Annotations:
     if classes is not None:
         return Annotations(found, [], remarks=remarks)
     names = declared(tree)
-    occurring = values_in(found)
+    there = values_in(found)
     if names is not None:
         meaning: dict[int, str | None] = dict(enumerate(names[0]))
         colours = dict(zip(names[0], names[1] or (), strict=False))
-        unnamed = [value for value in occurring if value not in meaning]
+        unnamed = [value for value in there if value not in meaning]
         meaning |= dict.fromkeys(unnamed)
         if beyond := [value for value in unnamed if value != 255]:
             remarks.append(
@@ -203,6 +215,6 @@ def numbered(tree: Tree, classes: Sequence[str] | None) -> Annotations:
                 f"{len(names[0])} classes: they are ignored"
             )
         return Annotations(found, names[0], colours, meaning, remarks=remarks)
-    meaning = {value: None if value == 255 else f"class_{value}" for value in occurring}
+    meaning = {value: None if value == 255 else f"class_{value}" for value in there}
     remarks.append("no file names the classes: they are called by their values; rename them")
     return Annotations(found, [n for n in meaning.values() if n], {}, meaning, remarks=remarks)

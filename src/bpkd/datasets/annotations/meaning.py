@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bpkd.datasets.annotations.common import NOTHING, Annotations
-from bpkd.datasets.annotations.masks import code
+from bpkd.datasets.annotations.masks import code, occurring
 from bpkd.datasets.classes import as_colour
 from bpkd.datasets.images import Array
 from bpkd.errors import UserError
@@ -36,9 +36,9 @@ class Meaning:
         Raises:
             UserError: a value has no meaning.
         """
-        occurring, places = np.unique(values, return_inverse=True)
-        table = {NOTHING: self.background} | dict(self.values)
-        unknown = [value for value in occurring.tolist() if value not in table]
+        known = {NOTHING: self.background} | dict(self.values)
+        there = occurring(values)
+        unknown = [value for value in there if value not in known]
         if unknown:
             count = int(np.isin(values, unknown).sum())
             listed = ", ".join(map(_shown, unknown[:4])) + (", ..." if len(unknown) > 4 else "")
@@ -46,8 +46,13 @@ class Meaning:
                 f"{where} holds {listed} ({count} pixels), which no class has: give a class that "
                 "`value` or `color`, or list it in `ignore`"
             )
-        labels = np.array([table[value] for value in occurring.tolist()], np.int32)
-        found: Array = labels[places.reshape(values.shape)]
+        labels = np.array([known[value] for value in there], np.int32)
+        if there and there[-1] < 2**16:
+            table = np.zeros(there[-1] + 2, np.int32)
+            table[there] = labels  # NOTHING is -1: the last place
+            found: Array = table[values]
+            return found
+        found = labels[np.searchsorted(np.array(there), values)]
         return found
 
     def check(self, names: Sequence[str], where: str) -> None:
