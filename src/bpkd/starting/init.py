@@ -87,10 +87,8 @@ def init(
     files = {name: folder / f"{name}.yaml" for name in ("teacher", "student")}
     _refuse(files, overwrite)
     machine = machine or this_machine()
-    big, small = (
-        networks.teacher(teacher, machine, weights),
-        networks.student(student, machine, weights),
-    )
+    big = networks.teacher(teacher, machine, weights)
+    small = networks.student(student, machine, weights)
     found = look(data, format, workers=workers, progress=progress)
     given = {_path(found, sample.image): sample.split for sample in found.found.samples}
     splits, anew = splitting.drawn(found.images, given, seed)

@@ -26,8 +26,7 @@ def data_section(look: Look, splits: Mapping[str, Sequence[str]], lists: Path | 
         lists: folder of the lists that were drawn; None where the folders are the splits.
     """
     lines = [
-        f"# {len(look.images):,} images, annotated as {look.format.title}; sizes from "
-        f"{_size(look.smallest)} to {_size(look.largest)}, half of them up to {_size(look.size)}.",
+        f"# {len(look.images):,} images: {look.format.title}; {_sizes(look)} (width x height).",
         *(f"# {remark}" for remark in look.remarks),
         "data:",
         "  use: bpkd.datasets.annotated.Annotated",
@@ -91,9 +90,7 @@ def student_yaml(
         place = teacher.section if isinstance(teacher.section, str) else teacher_run
         parts.append(f"teacher: {scalar(place)}   # the folder of a run")
     else:
-        hint = (
-            "# If its classes are not yours: class_map: {YOURS: THEIRS, ...}, see docs/foreign.md"
-        )
+        hint = "# If its classes are others than yours, add class_map: {YOURS: THEIRS, ...}"
         parts += [hint, _network("teacher", teacher)]
     parts.append("losses:\n  bpkd: {use: bpkd.losses.bpkd.BPKD}   # bpkd methods lists others")
     return "\n".join(parts) + "\n"
@@ -129,7 +126,9 @@ def _value(look: Look, name: str) -> int | None:
     """A class's value in the files, where only the recipe can say it."""
     if look.format.name not in ("index-masks", "binary-masks", "npy-masks", "transparent-masks"):
         return None
-    values = {named: value for value, named in (look.found.values or {}).items()}
+    values = {named: value for value, named in (look.found.values or {}).items() if named}
+    if [values.get(each) for each in look.classes] == list(range(len(look.classes))):
+        return None  # in the order of their values, as a list of names is read
     value = values.get(name)
     return None if look.found.colours and (value or 0) > 255 else value
 
@@ -143,10 +142,19 @@ def scalar(value: Any) -> str:
     if value is None or isinstance(value, bool | int | float | list):
         return json.dumps(value)
     text = str(value)
-    plain = re.fullmatch(r"[^\W\d][\w ./-]*", text) and not text.endswith(" ")
+    plain = re.fullmatch(r"(?:[./]*/)?[^\W\d][\w ./-]*", text) and not text.endswith(" ")
     if plain and text.lower() not in _WORDS:
         return text
     return json.dumps(text.replace("${", "\\${"), ensure_ascii=False)
+
+
+def _sizes(look: Look) -> str:
+    if look.smallest == look.largest:
+        return f"all {_size(look.size)}"
+    return (
+        f"from {_size(look.smallest)} to {_size(look.largest)}, half of them up to "
+        f"{_size(look.size)}"
+    )
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -91,8 +91,9 @@ FORMATS = (
         "holes in polygons, crowds; key points are passed over",
     ),
     Format(
-        "label-studio-png", "Label Studio PNG", "task-N-annotation-N-by-N-tag-LABEL-N.png",
-        "label_studio_png", "photos and their names (a JSON export is needed for these), crowds",
+        "label-studio-png", "Label Studio PNG", "task-N-annotation-N-by-WHO-tag-LABEL-N.png",
+        "label_studio_png", "photos and their names (a JSON export is needed for these), crowds, "
+        "an order", overlap="smaller",
     ),
     Format(
         "roboflow", "Roboflow semantic masks", "_classes.csv beside NAME_mask.png", "roboflow",

@@ -36,7 +36,7 @@ from bpkd.errors import UserError
 
 @dataclass(frozen=True)
 class Brush:
-    """What a brush painted: the opacity of an RGBA picture, packed."""
+    """What a brush painted: the opacity of an RGBA picture, packed; half and more counts."""
 
     where: str
     packed: bytes
@@ -51,7 +51,7 @@ class Brush:
                 f"{self.where}: a brush of {values.size // 4} pixels on an image of "
                 f"{self.width}x{self.height}: export it anew"
             )
-        mask = values.reshape(self.height, self.width, 4)[..., 3] > 0
+        mask = values.reshape(self.height, self.width, 4)[..., 3] > 127
         return clipped(Patch(mask, 0, 0), height, width)
 
 
@@ -181,7 +181,7 @@ def _shape(region: Any, size: tuple[int, int], where: str) -> Shape | None:
         x, y = np.array([region["x"], region["y"]]) * share
         radii = np.array([region["radiusX"], region["radiusY"]]) * share
         return ellipse(x, y, radii[0], radii[1], region.get("rotation", 0))
-    if "width" in region and "x" in region:
+    if "height" in region:
         corner = np.array([region["x"], region["y"]]) * share
         side = np.array([region["width"], region["height"]]) * share
         corners = corner + side * np.array([(0, 0), (1, 0), (1, 1), (0, 1)])

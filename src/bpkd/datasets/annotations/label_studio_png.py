@@ -13,11 +13,11 @@ from bpkd.datasets.annotations.several_masks import BlackAndWhite
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
 from bpkd.errors import UserError
 
-_NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-.*?-tag-(.+)-(\d+)\.png")
+_NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-[^-]+-(.+)-(\d+)\.png")
 
 
 def recognised(tree: Tree) -> bool:
-    """Whether files are called task-1-annotation-2-by-3-tag-LABEL-0.png."""
+    """Whether files are called task-1-annotation-2-by-NAME-tag-LABEL-0.png."""
     return bool(_files(tree))
 
 
@@ -42,7 +42,7 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
                 "that is: put Label Studio's JSON or JSON-MIN export of the project there"
             )
         image = tasks[task]
-        objects = [Object(label, BlackAndWhite(file)) for _, label, file in rows]
+        objects = [Object(label, BlackAndWhite(file, soft=True)) for _, label, file in rows]
         drawing = Drawing(str(rows[0][2]), objects)
         samples.append(Sample(image, Known(drawing), tree.split(image)))
     names = {label for _, _, label, _ in _files(tree).values()}

@@ -217,4 +217,9 @@ def numbered(tree: Tree, classes: Sequence[str] | None) -> Annotations:
         return Annotations(found, names[0], colours, meaning, remarks=remarks)
     meaning = {value: None if value == 255 else f"class_{value}" for value in there}
     remarks.append("no file names the classes: they are called by their values; rename them")
+    if 255 not in there and len(there) > 2:
+        remarks.append(
+            f"in many data sets the highest value is void: if {there[-1]} is, take class_"
+            f"{there[-1]} out of `classes` and write ignore: [{there[-1]}]"
+        )
     return Annotations(found, [n for n in meaning.values() if n], {}, meaning, remarks=remarks)

@@ -167,8 +167,8 @@ def rectangle(left: float, top: float, right: float, bottom: float, turned: floa
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, turned: float = 0.0) -> Polygon:
-    """An ellipse round (x, y), as a polygon that is nowhere a tenth of a pixel off."""
-    off = min(0.1 / max(abs(rx), abs(ry), 0.2), 0.5)
+    """An ellipse round (x, y), as a polygon that is nowhere a fiftieth of a pixel off."""
+    off = min(0.02 / max(abs(rx), abs(ry), 0.04), 0.5)
     angles = np.linspace(0, 2 * np.pi, max(16, math.ceil(np.pi / math.acos(1 - off))), False)
     points = np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], axis=1)
     return Polygon((turn(points, np.array([x, y]), turned),))

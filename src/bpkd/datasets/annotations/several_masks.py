@@ -21,9 +21,15 @@ _OBJECT = "object"
 
 @dataclass(frozen=True)
 class BlackAndWhite:
-    """A file whose pixels are 0 outside and one other value inside."""
+    """A file whose pixels are 0 outside and one other value inside.
+
+    Attributes:
+        file: the mask.
+        soft: its edges are shades between 0 and 255, of which half and more is inside.
+    """
 
     file: Path
+    soft: bool = False
 
     def patch(self, height: int, width: int) -> Patch:
         """Its pixels; ``height`` and ``width`` must be its own."""
@@ -33,6 +39,8 @@ class BlackAndWhite:
                 f"{self.file} is {values.shape[1]}x{values.shape[0]} on an image of "
                 f"{width}x{height} (width x height): both must have one size"
             )
+        if self.soft:
+            return Patch(values > 127, 0, 0)
         inside = values > 0
         if inside.any() and (values[inside] != values.max()).any():
             raise UserError(
