@@ -410,3 +410,8 @@ EXPORTS: dict[str, Callable[[Path], None]] = {
     "several-masks": several_masks, "index-masks": index_masks, "binary-masks": binary_masks,
     "colour-masks": colour_masks, "transparent-masks": transparent_masks, "npy-masks": npy_masks,
 }  # fmt: skip
+
+
+def save_size(file: Path, size: tuple[int, int]) -> None:
+    """Another photo of that width and height."""
+    Image.new("RGB", size).save(file)

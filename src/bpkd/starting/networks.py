@@ -15,7 +15,6 @@ from bpkd.messages import suggestion
 from bpkd.starting.machine import Machine
 
 _DEEPLAB = "bpkd.networks.deeplabv3plus.DeepLabV3Plus"
-_PSPNET = "bpkd.networks.pspnet.PSPNet"
 _FOREIGN = "bpkd.networks.foreign"
 _LARGE = 10.0  # GiB
 
@@ -91,10 +90,7 @@ def _named(word: str, channels: int, weights: str | None) -> dict[str, Any]:
     if word in ours.__all__ and word.islower():
         return {"use": f"bpkd.networks.{word}", "weights": _weights(word, weights)}
     if timm.is_model(word):
-        reductions = timm.create_model(word, features_only=True).feature_info.reduction()
-        if 4 in reductions:
-            return _deeplab(word, channels, 32, weights)
-        return _deeplab(word, channels, 32, weights) | {"use": _PSPNET}
+        return _deeplab(word, channels, 32, weights)
     if word.count(".") >= 1 and word.replace(".", "").isidentifier():
         resolve(word)
         return {"use": word}

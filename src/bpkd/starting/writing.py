@@ -14,7 +14,7 @@ from bpkd.starting.machine import Machine
 from bpkd.starting.networks import Chosen
 
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}
-_WIDE = 96
+_NUMBERED = ("index-masks", "binary-masks", "npy-masks", "transparent-masks")
 
 
 def data_section(look: Look, splits: Mapping[str, Sequence[str]], lists: Path | None) -> str:
@@ -124,13 +124,12 @@ def _classes(look: Look) -> list[str]:
 
 def _value(look: Look, name: str) -> int | None:
     """A class's value in the files, where only the recipe can say it."""
-    if look.format.name not in ("index-masks", "binary-masks", "npy-masks", "transparent-masks"):
+    if look.format.name not in _NUMBERED or look.found.by_colour:
         return None
     values = {named: value for value, named in (look.found.values or {}).items() if named}
     if [values.get(each) for each in look.classes] == list(range(len(look.classes))):
         return None  # in the order of their values, as a list of names is read
-    value = values.get(name)
-    return None if look.found.colours and (value or 0) > 255 else value
+    return values.get(name)
 
 
 def scalar(value: Any) -> str:

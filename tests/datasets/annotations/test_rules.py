@@ -73,7 +73,7 @@ def test_lines_and_single_points_have_no_pixels() -> None:
 
 @pytest.mark.parametrize("point", [(float("nan"), 1.0), (float("inf"), 1.0), (1e30, 1.0)])
 def test_a_point_that_is_nowhere_is_refused(point: tuple[float, float]) -> None:
-    with pytest.raises(UserError, match="a.json: a polygon has a point that is no place"):
+    with pytest.raises(UserError, match="a polygon has a point that is no place"):
         outline([point, (0, 0), (1, 1)], "a.json")
 
 

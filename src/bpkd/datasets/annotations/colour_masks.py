@@ -21,14 +21,14 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
     """All pairs; colours as a file in the root names them, or called by their hexadecimal code."""
     found, remarks = samples(tree)
     if classes is not None:
-        return Annotations(found, [], remarks=remarks)
+        return Annotations(found, [], by_colour=True, remarks=remarks)
     given = declared(tree)
     if given is not None and given[1] is not None:
         names = dict(zip(given[0], given[1], strict=True))
         values = {code(colour): name for name, colour in names.items()}
         if len(values) < len(names):
             raise UserError(f"{tree.root}: two classes share a colour, so masks are ambiguous")
-        return Annotations(found, given[0], names, values, remarks=remarks)
+        return Annotations(found, given[0], names, values, by_colour=True, remarks=remarks)
     return coloured(found, remarks)
 
 
@@ -47,4 +47,4 @@ def coloured(found: Sequence[Sample], remarks: Sequence[str]) -> Annotations:
     values = {value: f"#{value:06x}" for value in occurring}
     colours = {name: colour_of(value) for value, name in values.items()}
     remarks = [*remarks, "no file names the colours: they are called by their codes; rename them"]
-    return Annotations(found, list(colours), colours, values, remarks=remarks)
+    return Annotations(found, list(colours), colours, values, by_colour=True, remarks=remarks)

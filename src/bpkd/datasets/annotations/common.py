@@ -83,6 +83,7 @@ class Annotations:
         colours: of some of the classes.
         values: of masks: value in the files -> class, None for what belongs to no class; None
             where only the caller's classes can say.
+        by_colour: whether these values are colours' numbers.
         background: the declared class of the pixels that nothing covers.
         void: names that stand for pixels of no class.
         remarks: what a user should know, a line each.
@@ -92,6 +93,7 @@ class Annotations:
     classes: Sequence[str]
     colours: Mapping[str, Colour] = field(default_factory=dict)
     values: Mapping[int, str | None] | None = None
+    by_colour: bool = False
     background: str | None = None
     void: Sequence[str] = ()
     remarks: Sequence[str] = ()

@@ -65,8 +65,9 @@ def unpacked(packed: bytes, where: object) -> Array:
     Raises:
         UserError: the stream ends too early.
 
-    >>> unpacked(bytes([0, 0, 0, 3, 0b00111_000, 0b0_0000_000, 0b0_1_00_1_000, 0b00101_0_00,
-    ...                 0b0_0000011, 0b1_0000000]), "a").tolist()
+    >>> head = f"{3:032b}" + "00111" + 4 * "0000"  # three numbers of 8 bits
+    >>> bits = head + "1001" + "00000101" + "0000" + "00000111" + "000"  # two fives, one seven
+    >>> unpacked(int(bits, 2).to_bytes(10, "big"), "a").tolist()
     [5, 5, 7]
     """
     bits = np.unpackbits(np.frombuffer(packed, np.uint8))

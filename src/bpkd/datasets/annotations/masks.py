@@ -130,13 +130,17 @@ def _kinds(mask: Path) -> list[Kind]:
         return ["arrays"]
     values = read_mask(mask).values
     found = set(occurring(values))
-    with Image.open(mask) as image:
-        coloured = image.mode in ("RGB", "RGBA")
     if NOTHING in found:
         return ["transparent"]
-    if coloured:
+    if is_coloured(mask):
         return ["colours"]
     return ["binary"] if found <= {0, 255} else ["index"]
+
+
+def is_coloured(mask: Path) -> bool:
+    """Whether a mask is in RGB or RGBA."""
+    with Image.open(mask) as image:
+        return image.mode in ("RGB", "RGBA")
 
 
 def declared(tree: Tree) -> tuple[list[str], list[Colour] | None] | None:

@@ -120,7 +120,7 @@ def _values(
     for number, entry in enumerate(entries):
         if isinstance(entry, Mapping) and "value" in entry:
             own[int(entry["value"])] = number
-        elif isinstance(entry, Mapping) and found.values is None:
+        elif isinstance(entry, Mapping) and found.by_colour:
             colour = entry.get("color", entry.get("colour"))
             if colour is not None:
                 own[code(as_colour(colour, f"classes, {entry.get('name')}"))] = number

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from bpkd.datasets.annotations.colour_masks import coloured
 from bpkd.datasets.annotations.common import Annotations
-from bpkd.datasets.annotations.masks import code, declared, kind, numbered, samples, values_in
+from bpkd.datasets.annotations.masks import code, declared, is_coloured, kind, numbered, samples
+from bpkd.datasets.annotations.pairing import paired
 from bpkd.datasets.annotations.tree import Tree
 
 
@@ -22,12 +23,16 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
     """
     found, remarks = samples(tree)
     if classes is not None:
-        return Annotations(found, [], remarks=remarks)
-    if max(values_in(found), default=0) <= 255:
+        return Annotations(found, [], by_colour=_in_colours(tree), remarks=remarks)
+    if not _in_colours(tree):
         return numbered(tree, None)
     given = declared(tree)
     if given is None or given[1] is None:
         return coloured(found, remarks)
     colours = dict(zip(given[0], given[1], strict=True))
     values = {code(colour): name for name, colour in colours.items()}
-    return Annotations(found, given[0], colours, values, remarks=remarks)
+    return Annotations(found, given[0], colours, values, by_colour=True, remarks=remarks)
+
+
+def _in_colours(tree: Tree) -> bool:
+    return is_coloured(paired(tree).pairs[0][1])
