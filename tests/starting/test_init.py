@@ -14,7 +14,7 @@ from PIL import Image
 
 from bpkd.datasets.annotated import Annotated
 from bpkd.errors import UserError
-from bpkd.recipe import load_recipe
+from bpkd.recipe.loading import load_recipe
 from bpkd.starting import networks, splitting
 from bpkd.starting.choosing import choose
 from bpkd.starting.init import Started, init
@@ -184,7 +184,7 @@ def test_networks_have_names(tmp_path: Path) -> None:
     assert use("resnet18") == "bpkd.networks.deeplabv3plus.DeepLabV3Plus"
     assert use("torchvision.models.segmentation.fcn_resnet50").startswith("torchvision")  # type: ignore[attr-defined]
     assert use("owner/name") == "bpkd.networks.foreign.from_transformers"
-    with pytest.raises(UserError, match="'resnet19' is no network: expected .* did you mean"):
+    with pytest.raises(UserError, match=r"'resnet19' is no network: expected .* did you mean"):
         use("resnet19")
     Path("w").mkdir()
     with pytest.raises(UserError, match="a folder that holds the weights of tf_efficientnet_lite0"):
@@ -252,20 +252,26 @@ def test_values_that_differ_between_splits(tmp_path: Path) -> None:
     assert message().startswith("classes differ between splits: the value 1 is 'road' in")
 
 
+CATEGORIES = "annotations/instances_val2017.json"
+NO_JSON = '{"images" "annotations" "categories"'
+NO_XML = "<annotations><version>1.1</version><image"
+FIRST = "labels/train/street_0.txt"
+
+
 @pytest.mark.parametrize(
     ("name", "file", "text", "said"),
     [
-        ("coco", "annotations/instances_val2017.json", '{"images" "annotations" "categories"', "is no readable JSON"),
-        ("cvat", "annotations.xml", "<annotations><version>1.1</version><image", "is no readable XML"),
-        ("labelme", "street_1.json", '{"shapes": [{"label": "a"}]}', "is not as LabelMe writes it (no 'points')"),
-        ("yolo", "labels/train/street_0.txt", "0 0.5 0.5 0.2 0.2\n", "boxes have no outline"),
-        ("yolo", "labels/train/street_0.txt", "7 0 0 1 0 1 1\n", "line 1: class 7: expected 0 to 1"),
+        ("coco", CATEGORIES, NO_JSON, "is no readable JSON"),
+        ("cvat", "annotations.xml", NO_XML, "is no readable XML"),
+        ("labelme", "street_1.json", '{"shapes": [{}]}', "not as LabelMe writes it (no 'points')"),
+        ("yolo", FIRST, "0 0.5 0.5 0.2 0.2\n", "boxes have no outline"),
+        ("yolo", FIRST, "7 0 0 1 0 1 1\n", "line 1: class 7: expected 0 to 1"),
         ("cvat-masks", "labelmap.txt", "road 1,2,3\n", "expected NAME:R,G,B:parts:actions"),
         ("roboflow", "train/_classes.csv", "a\nb\n", "is not as Roboflow writes it"),
         ("label-studio-png", "project-1.json", "[]", "says which photo that is"),
-        ("supervisely", "train/ann/street_0.jpg.json", '{"objects": [{}]}', "is not as Supervisely"),
+        ("supervisely", "train/ann/street_0.jpg.json", '{"objects": [{}]}', "not as Supervisely"),
     ],
-)  # fmt: skip
+)
 def test_damaged_exports(name: str, file: str, text: str, said: str, tmp_path: Path) -> None:
     exports.EXPORTS[name](tmp_path / "photos")
     (tmp_path / "photos" / file).write_text(text)
@@ -288,6 +294,6 @@ def test_images_without_masks_are_left_out_and_said(tmp_path: Path) -> None:
     (tmp_path / "photos/masks/street_1.png").unlink()
     lines = start().lines
     assert any(
-        "1 images have no mask, e.g. photos/images/street_1.jpg: left out" in l for l in lines
+        "1 images have no mask, e.g. photos/images/street_1.jpg: left out" in line for line in lines
     )
     assert len(Annotated("photos", "all")) == exports.COUNT - 1

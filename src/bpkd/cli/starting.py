@@ -97,7 +97,7 @@ def distill(
         bpkd distill photos --teacher runs/big --student resnet18 max_iters=2000
     """
     from bpkd.starting.distilling import distill as run
-    from bpkd.training import Stopped
+    from bpkd.training.run import Stopped
 
     try:
         folder = run(

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from bpkd.datasets.parallel import Progress
 from bpkd.errors import UserError
 from bpkd.starting.init import init
-from bpkd.training import train
+from bpkd.training.run import train
 
 
 def distill(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bpkd.datasets.parallel import Progress
 from bpkd.errors import UserError
-from bpkd.files import check_writable, replacing
 from bpkd.starting import networks, splitting, writing
 from bpkd.starting.choosing import choose
 from bpkd.starting.looking import Look, look
 from bpkd.starting.machine import Machine, this_machine
+from bpkd.support.files import check_writable, replacing
 
 
 @dataclass(frozen=True)

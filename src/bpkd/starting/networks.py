@@ -9,10 +9,10 @@ from typing import Any
 import timm
 
 import bpkd.networks as ours
-from bpkd.dotted import resolve
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
+from bpkd.recipe.dotted import resolve
 from bpkd.starting.machine import Machine
+from bpkd.support.messages import suggestion
 
 _DEEPLAB = "bpkd.networks.deeplabv3plus.DeepLabV3Plus"
 _FOREIGN = "bpkd.networks.foreign"

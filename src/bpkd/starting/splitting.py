@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bpkd.errors import UserError
-from bpkd.files import replacing
+from bpkd.support.files import replacing
 
 _SHARE = 0.15
 _MOST = 500  # images to measure on are enough; the rest teaches

@@ -10,7 +10,7 @@ from bpkd.datasets.annotations.common import Annotations
 from bpkd.datasets.annotations.drawing import Overlap
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
+from bpkd.support.messages import suggestion
 
 _HERE = __name__.rpartition(".")[0]
 

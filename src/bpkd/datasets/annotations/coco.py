@@ -26,7 +26,7 @@ from bpkd.datasets.annotations.polygons import Patch, Polygon, Shape, outline, u
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
 from bpkd.datasets.images import Array
 from bpkd.errors import UserError
-from bpkd.extras import extra
+from bpkd.support.extras import extra
 
 _KEYS = ('"images"', '"annotations"', '"categories"')
 

@@ -13,7 +13,7 @@ from bpkd.datasets.annotations.polygons import Shape
 from bpkd.datasets.classes import Colour
 from bpkd.datasets.images import Array
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.support.messages import one_line
 
 #: (width, height), as the tools write it.
 Size: TypeAlias = tuple[int, int]

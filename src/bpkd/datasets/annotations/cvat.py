@@ -21,7 +21,7 @@ from bpkd.datasets.annotations.pixels import Runs
 from bpkd.datasets.annotations.polygons import Polygon, Shape, ellipse, outline, rectangle
 from bpkd.datasets.annotations.tree import Tree, holds
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.support.messages import one_line
 
 _NO_SHAPES = ("tag", "attribute")
 

@@ -16,7 +16,7 @@ from bpkd.datasets.annotations.tree import Tree
 from bpkd.datasets.classes import Colour, class_list
 from bpkd.datasets.images import Array, open_image
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.support.messages import one_line
 
 Kind: TypeAlias = Literal["index", "binary", "colours", "transparent", "arrays"]
 _LOOKED_AT = 50

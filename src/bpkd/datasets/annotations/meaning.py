@@ -13,7 +13,7 @@ from bpkd.datasets.annotations.masks import code, occurring
 from bpkd.datasets.classes import as_colour
 from bpkd.datasets.images import Array
 from bpkd.errors import UserError
-from bpkd.messages import suggestion
+from bpkd.support.messages import suggestion
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from PIL import Image
 from bpkd.datasets.annotations.polygons import Patch, clipped
 from bpkd.datasets.images import Array
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.support.messages import one_line
 
 
 @dataclass(frozen=True)

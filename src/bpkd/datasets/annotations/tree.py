@@ -12,7 +12,7 @@ from typing import Any
 from bpkd.datasets.annotations.common import split_of
 from bpkd.datasets.images import files_below, is_image
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.support.messages import one_line
 
 
 class Tree:

@@ -16,7 +16,7 @@ from bpkd.datasets.annotations.polygons import Patch, fill, outline
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.datasets.images import Array
 from bpkd.errors import UserError
-from bpkd.messages import one_line
+from bpkd.support.messages import one_line
 
 _SHORTEST = 7  # class and three points; a box has 5 values
 
