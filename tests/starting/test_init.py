@@ -12,10 +12,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from bpkd.datasets import splitting
 from bpkd.datasets.annotated import Annotated
 from bpkd.errors import UserError
 from bpkd.recipe.loading import load_recipe
-from bpkd.starting import networks, splitting
+from bpkd.starting import networks
 from bpkd.starting.choosing import choose
 from bpkd.starting.init import Started, init
 from bpkd.starting.looking import ClassSize

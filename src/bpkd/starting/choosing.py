@@ -115,10 +115,10 @@ def _scale(
 
 def _batch(machine: Machine, crop: tuple[int, int], training: int) -> Chosen[int]:
     if machine.gpu:
-        # 512x512 takes a ResNet-101 about 2 GiB an image in training.
+        # An estimate for a ResNet-101 at 512x512 in training: 2.5 GiB an image.
         share = crop[0] * crop[1] / 512**2
         batch = int(min(16, max(2, (machine.memory - 2) / (2.5 * share))))
-        why = f"what fits into {machine.memory:.0f} GiB by a rule of thumb; halve it if it does not"
+        why = f"an estimate of what fits into {machine.memory:.0f} GiB; halve it if it does not"
     else:
         batch, why = 6, "small, for there is no GPU"
     if training < 2 * batch:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bpkd.datasets import splitting
 from bpkd.datasets.parallel import Progress
 from bpkd.errors import UserError
-from bpkd.starting import networks, splitting, writing
+from bpkd.starting import networks, writing
 from bpkd.starting.choosing import choose
 from bpkd.starting.looking import Look, look
 from bpkd.starting.machine import Machine, this_machine

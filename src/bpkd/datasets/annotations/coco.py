@@ -91,7 +91,7 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
 
 
 def _files(tree: Tree) -> list[Path]:
-    files = [file for file in tree.ending(".json") if holds(file, *_KEYS)]
+    files = [file for file in tree.collections if holds(file, *_KEYS)]
     return [file for file in files if file.name.startswith("instances")] or files
 
 
@@ -115,7 +115,7 @@ def _samples(tree: Tree, file: Path, content: Any, named: dict[int, str]) -> lis
             label = named[annotation["category_id"]]
             objects.append(Object(label, shape, bool(annotation.get("iscrowd", 0))))
         drawing = Drawing(where, objects, size, without)
-        samples.append(Sample(image, Known(drawing), tree.split(file, image)))
+        samples.append(Sample(image, Known(drawing), tree.split(image, named=file)))
     if by_image:
         raise UserError(f"{file} annotates the image {next(iter(by_image))!r}, which it lacks")
     return samples

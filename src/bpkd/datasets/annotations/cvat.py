@@ -91,7 +91,7 @@ def _samples(tree: Tree, file: Path, root: ElementTree.Element) -> list[Sample]:
                 shapes.append((int(element.get("group_id", 0)), thing))
         size = (int(entry.attrib["width"]), int(entry.attrib["height"]))
         drawing = Drawing(where, grouped(shapes), size, without)
-        split = split_of(entry.get("subset", "")) or tree.split(file, image)
+        split = split_of(entry.get("subset", "")) or tree.split(image, named=file)
         samples.append(Sample(image, Known(drawing), split))
     return samples
 

@@ -114,13 +114,13 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
                 where = f"{file}, task {task.get('id', '?')}"
                 image = photo(tree, task["data"], file)
                 drawing = _drawing(_chosen(task["annotations"]), where)
-                samples.append(Sample(image, Known(drawing), tree.split(file, image)))
+                samples.append(Sample(image, Known(drawing), tree.split(image, named=file)))
     return Annotations(samples, labels_in(samples))
 
 
 def _files(tree: Tree) -> list[Path]:
     words = ('"annotations"', '"result"', '"data"')
-    return [file for file in tree.ending(".json") if holds(file, *words)]
+    return [file for file in tree.collections if holds(file, *words)]
 
 
 def photo(tree: Tree, data: Any, file: Path) -> Path:

@@ -61,7 +61,7 @@ def _files(tree: Tree) -> dict[Path, tuple[int, int, str, int]]:
 def _tasks(tree: Tree) -> dict[int, Path]:
     """Task -> photo, from any export in JSON that lists tasks with their ids."""
     found = {}
-    for file in tree.ending(".json"):
+    for file in tree.collections:
         content = read_json(file) if holds(file, '"id"') else None
         for task in content if isinstance(content, list) else ():
             if isinstance(task, dict) and isinstance(task.get("id"), int):

@@ -31,6 +31,7 @@ class Tree:
             what = "is a file" if self.root.is_file() else "does not exist"
             raise UserError(f"{self.root} {what}: expected a folder of images and annotations")
         self.files = files_below(self.root)
+        self._splits: dict[Path, str | None] = {}
 
     @cached_property
     def images(self) -> list[Path]:
@@ -104,14 +105,30 @@ class Tree:
             found[plain(image.stem)].append(image)
         return found
 
-    def split(self, *files: Path) -> str | None:
-        """The split that files are in by their folders and, of what is no image, their names."""
-        for file in files:
-            below = PurePosixPath(self.relative(file))
-            names = [*below.parts[:-1], *(() if is_image(file) else (below.stem,))]
-            if split := split_of(*reversed(names)):
+    def split(self, *files: Path, named: Path | None = None) -> str | None:
+        """The split that files are in by their folders.
+
+        Args:
+            files: the first that is in a split's folder counts.
+            named: a file of many annotations, whose own name may speak of a split as well.
+        """
+        if named is not None and (split := split_of(named.stem)):
+            return split
+        for file in [*([named] if named else []), *files]:
+            if split := self._split_of_folder(file.parent):
                 return split
         return None
+
+    def _split_of_folder(self, folder: Path) -> str | None:
+        if folder not in self._splits:
+            below = folder.relative_to(self.root).parts
+            self._splits[folder] = split_of(*reversed(below))
+        return self._splits[folder]
+
+    @cached_property
+    def collections(self) -> list[Path]:
+        """The JSON files that may speak of many images: those of LabelMe, one an image, aside."""
+        return [file for file in self.ending(".json") if not holds(file, '"shapes"', first=2**12)]
 
     def relative(self, file: Path) -> str:
         """A file's path below the root, with slashes."""

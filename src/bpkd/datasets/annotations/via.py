@@ -40,12 +40,12 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
             for entry in entries:
                 image = tree.image(entry["filename"], file)
                 drawing = _drawing(entry, attribute, f"{file}, {entry['filename']}")
-                samples.append(Sample(image, Known(drawing), tree.split(file, image)))
+                samples.append(Sample(image, Known(drawing), tree.split(image, named=file)))
     return Annotations(samples, labels_in(samples))
 
 
 def _files(tree: Tree) -> list[Path]:
-    return [f for f in tree.ending(".json") if holds(f, '"regions"', '"filename"', '"size"')]
+    return [f for f in tree.collections if holds(f, '"regions"', '"filename"', '"size"')]
 
 
 def _regions(entry: Any) -> list[Any]:

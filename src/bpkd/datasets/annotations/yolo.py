@@ -35,7 +35,7 @@ class Shares:
 def recognised(tree: Tree) -> bool:
     """Whether classes are declared, and a text file of an image has a line of objects."""
     return _declared(tree) is not None and any(
-        _is_labels(_label_file(image)) for image in tree.images
+        _is_labels(_label_file(tree, image)) for image in tree.images
     )
 
 
@@ -48,12 +48,12 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
     samples = [
         Sample(
             image,
-            partial(drawing, _label_file(image), tuple(names)),
+            partial(drawing, _label_file(tree, image), tuple(names)),
             _split(file, content, image) or tree.split(image),
         )
         for image in tree.images
     ]
-    without = sum(not _label_file(sample.image).is_file() for sample in samples)
+    without = sum(not _label_file(tree, sample.image).is_file() for sample in samples)
     remarks = [f"{without:,} images have no text file: they are taken to show no object"]
     return Annotations(samples, names, remarks=remarks if without else ())
 
@@ -84,13 +84,13 @@ def drawing(file: Path, names: tuple[str, ...]) -> Drawing:
     return Drawing(str(file), objects)
 
 
-def _label_file(image: Path) -> Path:
+def _label_file(tree: Tree, image: Path) -> Path:
     """Beside the image or, where there is a folder labels beside its folder images, in that."""
-    parts = list(image.parts)
+    parts = list(image.relative_to(tree.root).parts)
     places = [place for place, part in enumerate(parts) if part == "images"]
     if places:
         parts[places[-1]] = "labels"
-    return Path(*parts).with_suffix(".txt")
+    return tree.root.joinpath(*parts).with_suffix(".txt")
 
 
 def _is_labels(file: Path) -> bool:
