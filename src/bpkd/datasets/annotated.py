@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from bpkd.datasets.annotations.catalogue import Format, named, recognised
 from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Values
 from bpkd.datasets.annotations.drawing import Overlap, boxes, instances, label_map
-from bpkd.datasets.annotations.meaning import Meaning, meaning
+from bpkd.datasets.annotations.meaning import Meaning, check_known, meaning
 from bpkd.datasets.annotations.pixels import Whole
 from bpkd.datasets.annotations.splits import of_split, unique_names
 from bpkd.datasets.annotations.tree import Tree
@@ -49,6 +49,7 @@ class Annotated(Dataset[tuple[Tensor, Any]]):
         overlap: of two objects, whether the "later" one in the file lies over the other or the
             "smaller" one; without it, as the format's own tool shows them. Crowds lie below all.
         task: "semantic" yields label maps, "instance" the objects.
+        found: the annotations, where they have been read already.
 
     Raises:
         UserError: no known format, or several; no such split; names that are no classes; when an
@@ -70,60 +71,33 @@ class Annotated(Dataset[tuple[Tensor, Any]]):
         ignore_index: int = 255,
         overlap: Overlap | None = None,
         task: Literal["semantic", "instance"] = "semantic",
+        found: Annotations | None = None,
     ) -> None:
         tree = Tree(root)
         form = named(format) if format else recognised(tree)
-        given = None if classes is None else class_list(tree.root, classes)
-        found = form.read(tree, None if given is None else given[0])
-        self._begin(
-            tree, form, found, split, list, given, classes, palette, background, class_map or {},
-            ignore, ignore_index, overlap, task,
-        )  # fmt: skip
-
-    @classmethod
-    def whole(cls, tree: Tree, form: Format, found: Annotations) -> Annotated:
-        """All samples of annotations that are read already, with the classes that they have."""
-        data = cls.__new__(cls)
-        data._begin(
-            tree, form, found, "all", None, None, None, None, "background", {}, (), 255, None,
-            "semantic",
-        )  # fmt: skip
-        return data
-
-    def _begin(
-        self,
-        tree: Tree,
-        form: Format,
-        found: Annotations,
-        split: str,
-        list: str | None,
-        given: tuple[Sequence[str], Sequence[Colour] | None] | None,
-        entries: Any,
-        palette: Sequence[Sequence[int]] | None,
-        background: str | None,
-        class_map: Mapping[str, str],
-        ignore: Sequence[Any],
-        ignore_index: int,
-        overlap: Overlap | None,
-        task: str,
-    ) -> None:
         if task == "instance" and not form.instances:
             raise UserError(f"{tree.root}: {form.title} hold no instances: use task: semantic")
-        self.root, self.split, self.task, self.ignore_index = tree.root, split, task, ignore_index
-        self.format, self.remarks = form, found.remarks
+        given = None if classes is None else class_list(tree.root, classes)
+        found = found or form.read(tree, None if given is None else given[0])
         own, colours = given or (own_classes(form, found, background, task), None)
-        self.classes, self.palette = own, _palette(own, palette or colours, found)
         if 0 <= ignore_index < len(own):
             raise UserError(f"ignore_index {ignore_index} is a class: take one from {len(own)} on")
         covering = _covering(form, found, own, background, task)
-        aside = [*ignore, *((found.background or background,) if task == "instance" else ())]
-        entries = own if entries is None or isinstance(entries, str | Path | Mapping) else entries
-        self._meaning: Meaning = meaning(
-            found, own, entries, class_map, aside, covering, ignore_index
-        )
-        self._overlap: Overlap = overlap or form.overlap or "later"
+        check_known(found, "class_map", class_map or {})
+        check_known(found, "ignore", [name for name in ignore if isinstance(name, str)])
+        aside = [*ignore]
+        if task == "instance":
+            aside += [name for name in (found.background, background) if name]
+        entries = own if classes is None or isinstance(classes, str | Path | Mapping) else classes
+        self.root, self.split, self.task, self.ignore_index = tree.root, split, task, ignore_index
+        self.format, self.remarks = form, found.remarks
+        self.classes, self.palette = own, _palette(own, palette or colours, found)
         self.samples = of_split(found, tree, split, list)
         self._names = unique_names(tree, self.samples)
+        self._meaning: Meaning = meaning(
+            found, own, entries, class_map or {}, aside, covering, ignore_index
+        )
+        self._overlap: Overlap = overlap or form.overlap or "later"
         self._dtype = torch.uint8 if ignore_index <= 255 and len(own) <= 256 else torch.int32
 
     def __len__(self) -> int:

@@ -101,7 +101,7 @@ def look(
             f"{tree.root}: {form.title} with {len(classes)} class and no background: there is "
             "nothing to tell apart"
         )
-    data = Annotated.whole(tree, form, found)
+    data = Annotated(root, "all", format=form.name, found=found)
     step = max(len(data) / LOOKED_AT, 1.0)
     indices = [int(number * step) for number in range(int(len(data) / step))]
     findings = list(each(Examiner(data), indices, workers=workers, progress=progress))

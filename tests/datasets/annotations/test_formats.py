@@ -96,3 +96,68 @@ def test_no_file_is_opened_to_find_names_that_are_given(tmp_path: Path) -> None:
     found = recognised(Tree(tmp_path)).read(Tree(tmp_path), ["background", "road", "car"])
     assert list(found.classes) == []
     assert len(Annotated(tmp_path, "all", classes=["background", "car", "road"])) == exports.COUNT
+
+
+def test_classes_in_another_order_joined_and_left_out(tmp_path: Path) -> None:
+    for name in ("coco", "roboflow", "voc", "cvat-masks"):
+        root = tmp_path / name
+        exports.EXPORTS[name](root)
+        background = "_background_" if name == "voc" else "background"
+        given = ["car", background]
+        ignored = Annotated(root, "val", classes=given, ignore=["road"], background=background)
+        expected = np.array([1, 255, 0])[exports.labels(2)]
+        assert (ignored[0][1].numpy() == expected).all(), name
+        joined = Annotated(
+            root, "val", classes=given, class_map={"road": background}, background=background
+        )
+        assert (joined[0][1].numpy() == np.array([1, 1, 0])[exports.labels(2)]).all(), name
+
+
+@pytest.mark.parametrize("name", ["roboflow", "voc", "index-masks"])
+def test_classes_of_masks_may_be_renamed(name: str, tmp_path: Path) -> None:
+    exports.EXPORTS[name](tmp_path)
+    data = Annotated(tmp_path, "all", classes=["Boden", "Weg", "car"], background=None)
+    index = int(data.name(0).split("_")[1][0])
+    assert (data[0][1].numpy() == exports.labels(index)).all()
+
+
+@pytest.mark.parametrize("name", ["coco", "labelme", "voc"])
+def test_a_name_that_is_no_class(name: str, tmp_path: Path) -> None:
+    exports.EXPORTS[name](tmp_path)
+    data = Annotated(tmp_path, "all", classes=["road", "truck"], background=None)
+    with pytest.raises(UserError, match=r"class 'car', which is not among|which no class has"):
+        for index in range(len(data)):
+            data[index]
+
+
+def test_objects_of_given_classes(tmp_path: Path) -> None:
+    for name in ("voc", "cvat-masks", "labelme"):
+        exports.EXPORTS[name](tmp_path / name)
+        data = Annotated(tmp_path / name, "all", classes=["car", "road"], task="instance")
+        index = int(data.name(0).split("_")[1][0])
+        found = data[0][1]
+        assert found.boxes[found.labels == 0].tolist() == [list(exports.car(index))]
+
+
+def test_mistakes_in_a_recipe(tmp_path: Path) -> None:
+    exports.labelme(tmp_path)
+
+    def said(**arguments: Any) -> str:
+        with pytest.raises(UserError) as caught:
+            Annotated(tmp_path, **{"split": "all", **arguments})
+        return str(caught.value)
+
+    assert "it has none; give `list`" in said(split="train")
+    assert "background 'background' is not among `classes`" in said(classes=["road", "car"])
+    assert said(classes=["road", "car"], background="rd").startswith("background 'rd' is not")
+    assert "'lorry' is no class" in said(class_map={"car": "lorry"})
+    assert "class_map: 'kar' is no name in the annotations; did you mean 'car'?" in said(
+        class_map={"kar": "road"}
+    )
+    assert "ignore: 'rode' is no name in the annotations" in said(ignore=["rode"])
+    assert "ignore_index 1 is a class: take one from 3 on" in said(ignore_index=1)
+    assert "is no list of a split (No such file" in said(list=str(tmp_path / "{split}.txt"))
+    (tmp_path / "all.txt").write_text("street_0.jpg\nstreet_9.jpg\n")
+    assert "names 'street_9.jpg', which is no annotated image" in said(
+        list=str(tmp_path / "{split}.txt")
+    )

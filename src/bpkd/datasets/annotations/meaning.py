@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,20 @@ def meaning(
     return Meaning(names, values, ignore_index if background is None else index[background])
 
 
+def check_known(found: Annotations, key: str, names: Iterable[str]) -> None:
+    """Refuse a name that the annotations cannot hold, where they say what they hold.
+
+    Raises:
+        UserError: names the key, the name and the nearest that there is.
+    """
+    known = {*found.classes, *found.void, *filter(None, [found.background, "background"])}
+    for name in names:
+        if found.classes and name not in known:
+            raise UserError(
+                f"{key}: {name!r} is no name in the annotations; {suggestion(name, found.classes)}"
+            )
+
+
 def _values(
     found: Annotations, entries: Sequence[Any], names: Mapping[str, int], ignore_index: int
 ) -> dict[int, int]:
@@ -128,11 +142,32 @@ def _values(
         return own
     if found.values is None:
         return {number: number for number in range(len(entries))}
+    renamed = _renamed(found.values, names, len(entries))
     return {
-        value: ignore_index if name is None else names[name]
+        value: ignore_index if name is None else renamed.get(name, names.get(name, -1))
         for value, name in found.values.items()
-        if name is None or name in names
+        if name is None or name in names or name in renamed
     }
+
+
+def _renamed(
+    values: Mapping[int, str | None], names: Mapping[str, int], count: int
+) -> dict[str, int]:
+    """Declared names that a recipe calls otherwise, by their places in the order.
+
+    Only where there are as many classes as declared names, and those that kept their names stand
+    in their places: anything else is no renaming.
+
+    >>> _renamed({0: "a", 1: "b", 2: "c"}, {"a": 0, "B": 1, "c": 2}, 3)
+    {'b': 1}
+    >>> _renamed({0: "a", 1: "b", 2: "c"}, {"a": 0, "c": 1, "B": 2}, 3)
+    {}
+    """
+    declared = [name for name in values.values() if name]
+    kept = all(names.get(name, place) == place for place, name in enumerate(declared))
+    if not kept or len(declared) != count:
+        return {}
+    return {name: place for place, name in enumerate(declared) if name not in names}
 
 
 def _shown(value: int) -> str:

@@ -24,14 +24,14 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
     also holds VOC's boxes (``Annotations``); or the values. 255 is void.
     """
     found = samples(tree, False, "PASCAL VOC")
-    if classes is not None:
-        return Annotations(found, [])
     given = declared(tree)
     remarks = []
     if given is not None:
         names, own = given
     elif any(file.parent.name == "Annotations" for file in tree.ending(".xml")):
         names, own = CLASSES, bit_palette(len(CLASSES))
+    elif classes is not None:
+        return Annotations(found, [])
     else:
         highest = max((value for value in values_in(found) if value != 255), default=0)
         names, own = [f"class_{value}" for value in range(highest + 1)], None

@@ -38,7 +38,7 @@ def prepare(request: Request) -> Report:
     tree = Tree(request.source)
     form = recognised(tree)
     found = form.read(tree)
-    data = Annotated.whole(tree, form, found)
+    data = Annotated(request.source, "all", format=form.name, found=found)
     given = {tree.relative(sample.image): sample.split for sample in found.samples}
     splits, _ = drawn(sorted(given), given, 0)
     split_of = {image: split for split, images in splits.items() for image in images}
