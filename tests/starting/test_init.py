@@ -187,6 +187,11 @@ def test_networks_have_names(tmp_path: Path) -> None:
     assert use("owner/name") == "bpkd.networks.foreign.from_transformers"
     with pytest.raises(UserError, match=r"'resnet19' is no network: expected .* did you mean"):
         use("resnet19")
+    Path("runs").mkdir()
+    with pytest.raises(
+        UserError, match=r"'runs/big' is no network: .* a run's folder"
+    ):
+        networks.teacher("runs/big", CPU, None)
     Path("w").mkdir()
     with pytest.raises(UserError, match="a folder that holds the weights of tf_efficientnet_lite0"):
         networks.student(None, CPU, "w")

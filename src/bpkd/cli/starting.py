@@ -55,6 +55,7 @@ def init(
     """
     from bpkd.starting.init import init as run
 
+    print(f"looking at {data}", flush=True)
     started = run(
         data,
         teacher=teacher,

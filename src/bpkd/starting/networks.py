@@ -103,8 +103,9 @@ def _named(word: str, channels: int, weights: str | None) -> dict[str, Any]:
 
 
 def _is_hub(word: str) -> bool:
+    """Whether a word may be ``owner/name``: not where the owner is a folder here, as ``runs``."""
     owner, slash, name = word.partition("/")
-    return bool(slash and owner and name) and "/" not in name and not Path(word).exists()
+    return bool(slash and owner and name) and "/" not in name and not Path(owner).exists()
 
 
 def _weights(backbone: str, weights: str | None) -> str | None:
