@@ -188,9 +188,7 @@ def test_networks_have_names(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'resnet19' is no network: expected .* did you mean"):
         use("resnet19")
     Path("runs").mkdir()
-    with pytest.raises(
-        UserError, match=r"'runs/big' is no network: .* a run's folder"
-    ):
+    with pytest.raises(UserError, match=r"'runs/big' is no network: .* a run's folder"):
         networks.teacher("runs/big", CPU, None)
     Path("w").mkdir()
     with pytest.raises(UserError, match="a folder that holds the weights of tf_efficientnet_lite0"):

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from bpkd.datasets.annotations.catalogue import Format, named, recognised
 from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Values
@@ -19,13 +18,17 @@ from bpkd.datasets.annotations.pixels import Whole
 from bpkd.datasets.annotations.splits import of_split, unique_names
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.datasets.annotations.turning import Turning
-from bpkd.datasets.classes import Colour, as_colour, class_list, spaced_palette
-from bpkd.datasets.images import Array, read_image
+from bpkd.datasets.classes import as_colour, class_list
+from bpkd.datasets.colours import Colour, spaced_palette
+from bpkd.datasets.deep import Array, ValueRange
+from bpkd.datasets.images import MAX_PIXELS, Reading, read_image
 from bpkd.datasets.instances import Instances
+from bpkd.datasets.labelled import Labelled
+from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
 
 
-class Annotated(Dataset[tuple[Tensor, Any]]):
+class Annotated(Labelled):
     """Images with the annotations of a tool: COCO, CVAT, LabelMe, Label Studio, masks...
 
     :mod:`bpkd.datasets.annotations.catalogue` lists the formats. Nothing below ``root`` is changed.
@@ -48,6 +51,8 @@ class Annotated(Dataset[tuple[Tensor, Any]]):
         ignore_index: label of the pixels that belong to no class.
         overlap: of two objects, whether the "later" one in the file lies over the other or the
             "smaller" one; without it, as the format's own tool shows them. Crowds lie below all.
+        value_range: values of black and white in images of more than 8 bits; measured without it.
+        max_pixels: of the largest image that is read.
         task: "semantic" yields label maps, "instance" the objects.
         found: the annotations, where they have been read already.
 
@@ -70,9 +75,12 @@ class Annotated(Dataset[tuple[Tensor, Any]]):
         ignore: Sequence[Any] = (),
         ignore_index: int = 255,
         overlap: Overlap | None = None,
+        value_range: ValueRange | None = None,
+        max_pixels: int = MAX_PIXELS,
         task: Literal["semantic", "instance"] = "semantic",
         found: Annotations | None = None,
     ) -> None:
+        # Not Labelled's own beginning: what values mean is another question here.
         tree = Tree(root)
         form = named(format) if format else recognised(tree)
         if task == "instance" and not form.instances:
@@ -97,6 +105,8 @@ class Annotated(Dataset[tuple[Tensor, Any]]):
         self._meaning: Meaning = meaning(
             found, own, entries, class_map or {}, aside, covering, ignore_index
         )
+        reading = Reading(value_range, max_pixels=max_pixels)
+        self.reading = measured(self.image_file, len(self.samples), reading)
         self._overlap: Overlap = overlap or form.overlap or "later"
         self._dtype = torch.uint8 if ignore_index <= 255 and len(own) <= 256 else torch.int32
 
@@ -105,7 +115,7 @@ class Annotated(Dataset[tuple[Tensor, Any]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Any]:
         sample = self.samples[index]
-        image = read_image(sample.image)
+        image = read_image(sample.image, self.reading)
         size = (image.shape[1], image.shape[2])
         content = sample.read()
         if isinstance(content, Drawing):
@@ -116,6 +126,10 @@ class Annotated(Dataset[tuple[Tensor, Any]]):
         if self.task == "instance":
             return image, self._instances(content, turning)
         return image, torch.from_numpy(turning(self._labels(content, turning.size))).to(self._dtype)
+
+    def image_file(self, index: int) -> Path:
+        """The file of an image."""
+        return self.samples[index].image
 
     def name(self, index: int) -> str:
         """Stem of an image's file, for messages and the names of outputs; unique in the set."""

@@ -14,6 +14,7 @@ from bpkd.datasets.annotations.catalogue import Format, named, recognised
 from bpkd.datasets.annotations.common import Annotations, Drawing
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.datasets.checking.examining import Examiner, Problem
+from bpkd.datasets.classes import check_names
 from bpkd.datasets.parallel import Progress, each
 from bpkd.errors import UserError
 
@@ -101,6 +102,7 @@ def look(
             f"{tree.root}: {form.title} with {len(classes)} class and no background: there is "
             "nothing to tell apart"
         )
+    check_names(classes, f"{tree.root}, the annotations")
     data = Annotated(root, "all", format=form.name, found=found)
     step = max(len(data) / LOOKED_AT, 1.0)
     indices = [int(number * step) for number in range(int(len(data) / step))]

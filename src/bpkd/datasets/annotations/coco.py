@@ -24,7 +24,7 @@ from bpkd.datasets.annotations.common import (
 )
 from bpkd.datasets.annotations.polygons import Patch, Polygon, Shape, outline, united
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 from bpkd.support.extras import extra
 

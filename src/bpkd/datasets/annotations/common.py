@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bpkd.datasets.annotations.polygons import Shape
-from bpkd.datasets.classes import Colour
-from bpkd.datasets.images import Array
+from bpkd.datasets.colours import Colour
+from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
 

@@ -8,7 +8,8 @@ from bpkd.datasets.annotations.common import Annotations
 from bpkd.datasets.annotations.masks import code
 from bpkd.datasets.annotations.palettes import class_masks, samples
 from bpkd.datasets.annotations.tree import Tree
-from bpkd.datasets.classes import Colour, as_colour
+from bpkd.datasets.classes import as_colour
+from bpkd.datasets.colours import Colour
 from bpkd.datasets.lists import read_lines
 from bpkd.errors import UserError
 

@@ -10,7 +10,7 @@ import torch
 
 from bpkd.datasets.annotations.common import Drawing, Object
 from bpkd.datasets.annotations.polygons import Patch
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
 from bpkd.datasets.instances import Instances
 
 #: Which of two objects lies over the other: the later one in the file, or the smaller one.

@@ -30,7 +30,7 @@ from bpkd.datasets.annotations.polygons import (
     turn,
 )
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 
 

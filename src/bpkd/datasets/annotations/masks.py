@@ -13,8 +13,10 @@ from PIL import Image
 from bpkd.datasets.annotations.common import NOTHING, Annotations, Sample, Values
 from bpkd.datasets.annotations.pairing import paired
 from bpkd.datasets.annotations.tree import Tree
-from bpkd.datasets.classes import Colour, class_list
-from bpkd.datasets.images import Array, open_image
+from bpkd.datasets.classes import class_list
+from bpkd.datasets.colours import Colour
+from bpkd.datasets.deep import Array
+from bpkd.datasets.images import open_image
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
 

@@ -11,7 +11,7 @@ import numpy as np
 from bpkd.datasets.annotations.common import NOTHING, Annotations
 from bpkd.datasets.annotations.masks import code, occurring
 from bpkd.datasets.classes import as_colour
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 from bpkd.support.messages import suggestion
 

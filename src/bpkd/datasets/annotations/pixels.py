@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from bpkd.datasets.annotations.polygons import Patch, clipped
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
 

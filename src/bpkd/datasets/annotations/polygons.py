@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 
 _FAR = 1e7  # pixels; float32 is exact to half a pixel up to there

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
+from bpkd.datasets.images import orientation
 from bpkd.errors import UserError
 
-_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -47,9 +46,8 @@ class Turning:
         self._orientation = 1
         if own is None or own == size:
             return
-        with Image.open(image) as opened:
-            stored = (opened.height, opened.width)
-            self._orientation = opened.getexif().get(_ORIENTATION, 1)
+        self._orientation, (width, height) = orientation(image)
+        stored = (height, width)
         if own != stored or self._orientation not in _UPRIGHT:
             raise UserError(
                 f"{image} is {size[1]}x{size[0]} and its annotation {where} is of "

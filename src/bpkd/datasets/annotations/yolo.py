@@ -14,7 +14,7 @@ import yaml
 from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Sample
 from bpkd.datasets.annotations.polygons import Patch, fill, outline
 from bpkd.datasets.annotations.tree import Tree
-from bpkd.datasets.images import Array
+from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
 
