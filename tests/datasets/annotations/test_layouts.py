@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bpkd.datasets import camvid
 from bpkd.datasets.annotated import Annotated
 from bpkd.datasets.annotations.catalogue import recognised
 from bpkd.datasets.annotations.tree import Tree
@@ -45,6 +46,17 @@ def test_pairs_are_found(image: str, mask: str, tmp_path: Path) -> None:
     assert (data.format.name, len(data), list(data.remarks)[2:]) == ("index-masks", 4, [])
     for index in range(4):
         assert (data[index][1].numpy() == exports.labels(index)).all()
+
+
+def test_camvid_is_known_by_its_folders(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        street(tmp_path / split / "0001.png")
+        save(tmp_path / f"{split}annot" / "0001.png", np.arange(48 * 32).reshape(32, 48) % 12)
+    data = Annotated(tmp_path, "train")
+    assert dict(zip(data.classes, data.palette, strict=True)) == camvid.CLASSES
+    assert data[0][1].unique().tolist() == [*range(11), 255]
+    save(tmp_path / "valannot/0001.png", np.full((32, 48), 12))
+    assert Annotated(tmp_path, "train").classes[0] == "class_0"
 
 
 def test_folders_that_look_like_masks_by_their_words_alone(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from PIL import Image
 
+from bpkd.datasets import camvid
 from bpkd.datasets.annotations.common import NOTHING, Annotations, Sample, Values
 from bpkd.datasets.annotations.pairing import paired
 from bpkd.datasets.annotations.tree import Tree
@@ -160,6 +161,12 @@ def declared(tree: Tree) -> tuple[list[str], list[Colour] | None] | None:
     return None
 
 
+def _is_camvid(tree: Tree, values: Sequence[int]) -> bool:
+    """Whether folders and values are those of the common copy of CamVid, which names no class."""
+    folders = all((tree.root / f"{split}annot").is_dir() for split in ("train", "val", "test"))
+    return folders and set(values) <= set(range(len(camvid.CLASSES) + 1))
+
+
 def samples(tree: Tree, by_colour: bool = False) -> tuple[list[Sample], list[str]]:
     """The pairs, and what a user should know of files without a partner."""
     found = paired(tree)
@@ -208,8 +215,10 @@ def numbered(tree: Tree, classes: Sequence[str] | None) -> Annotations:
     found, remarks = samples(tree)
     if classes is not None:
         return Annotations(found, [], remarks=remarks)
-    names = declared(tree)
-    there = values_in(found)
+    names, there = declared(tree), values_in(found)
+    if names is None and _is_camvid(tree, there):
+        names = list(camvid.CLASSES), list(camvid.CLASSES.values())
+        remarks.append("taken for CamVid by its folders: the classes are called as usual there")
     if names is not None:
         meaning: dict[int, str | None] = dict(enumerate(names[0]))
         colours = dict(zip(names[0], names[1] or (), strict=False))
@@ -217,8 +226,8 @@ def numbered(tree: Tree, classes: Sequence[str] | None) -> Annotations:
         meaning |= dict.fromkeys(unnamed)
         if beyond := [value for value in unnamed if value != 255]:
             remarks.append(
-                f"the values {', '.join(map(str, beyond[:8]))} occur and have no name among the "
-                f"{len(names[0])} classes: they are ignored"
+                f"values that none of the {len(names[0])} named classes has are ignored: "
+                f"{', '.join(map(str, beyond[:8]))}"
             )
         return Annotations(found, names[0], colours, meaning, remarks=remarks)
     meaning = {value: None if value == 255 else f"class_{value}" for value in there}
