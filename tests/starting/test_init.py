@@ -268,7 +268,7 @@ FIRST = "labels/train/street_0.txt"
 @pytest.mark.parametrize(
     ("name", "file", "text", "said"),
     [
-        ("coco", CATEGORIES, NO_JSON, "is no readable JSON"),
+        ("coco", CATEGORIES, NO_JSON, "is no whole JSON"),
         ("cvat", "annotations.xml", NO_XML, "is no readable XML"),
         ("labelme", "street_1.json", '{"shapes": [{}]}', "not as LabelMe writes it (no 'points')"),
         ("yolo", FIRST, "0 0.5 0.5 0.2 0.2\n", "boxes have no outline"),

@@ -149,7 +149,9 @@ def show(
 def prepare(
     dataset: Annotated[
         str,
-        typer.Argument(help="cityscapes, ade20k, pascal-context, voc, coco-stuff, coco or annotations."),
+        typer.Argument(
+            help="cityscapes, ade20k, pascal-context, voc, coco-stuff, coco or annotations."
+        ),
     ],
     source: Annotated[Path, typer.Argument(help="Where the archives were unpacked.")],
     out: Annotated[

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bpkd.datasets.annotations.catalogue import Format, named, recognised
 from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Values
-from bpkd.datasets.annotations.drawing import Overlap, boxes, instances, label_map
+from bpkd.datasets.annotations.drawing import Overlap, instances, label_map
 from bpkd.datasets.annotations.meaning import Meaning, check_known, meaning
 from bpkd.datasets.annotations.pixels import Whole
 from bpkd.datasets.annotations.splits import of_split, unique_names
@@ -22,7 +22,7 @@ from bpkd.datasets.classes import as_colour, class_list
 from bpkd.datasets.colours import Colour, spaced_palette
 from bpkd.datasets.deep import Array, ValueRange
 from bpkd.datasets.images import MAX_PIXELS, Reading, read_image
-from bpkd.datasets.instances import Instances
+from bpkd.datasets.instances import Instances, boxes_of
 from bpkd.datasets.labelled import Labelled
 from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
@@ -151,7 +151,7 @@ class Annotated(Labelled):
         found = instances(content, meant, turning.size)
         turned = [torch.from_numpy(turning(mask.numpy())) for mask in found.masks]
         masks = torch.stack(turned) if turned else found.masks
-        return found._replace(masks=masks, boxes=boxes(masks))
+        return found._replace(masks=masks, boxes=boxes_of(masks))
 
     def _objects(self, content: Values) -> Drawing:
         """The objects of a mask of objects: each of the class that most of its pixels have."""

@@ -1,32 +1,28 @@
 """COCO JSON: polygons of several parts, run lengths, crowds.
 
-The layout is that of cocodataset.org/#format-data. Polygons need no library; compressed run
-lengths are read by faster-coco-eval.
+The layout is that of cocodataset.org/#format-data, read and checked by
+:mod:`bpkd.datasets.coco_file`. Polygons need no library; compressed run lengths are read by
+faster-coco-eval.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bpkd.datasets.annotations.common import (
-    Annotations,
-    Drawing,
-    Known,
-    Object,
-    Sample,
-    as_written_by,
-)
+from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Sample
 from bpkd.datasets.annotations.polygons import Patch, Polygon, Shape, outline, united
-from bpkd.datasets.annotations.tree import Tree, holds, read_json
+from bpkd.datasets.annotations.tree import Tree, holds
+from bpkd.datasets.coco_file import ImageEntry, Packed, read_coco
+from bpkd.datasets.decoding import mask_api
 from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
-from bpkd.support.extras import extra
+from bpkd.support.messages import one_line
 
 _KEYS = ('"images"', '"annotations"', '"categories"')
 
@@ -36,7 +32,7 @@ class RunLengths:
     """COCO's run lengths, column by column: a list of counts, or text that packs them."""
 
     where: str
-    counts: str | tuple[int, ...]
+    counts: str | Sequence[int]
     height: int
     width: int
 
@@ -50,15 +46,20 @@ class RunLengths:
         return Patch(self._mask(), 0, 0)
 
     def _mask(self) -> Array:
-        if isinstance(self.counts, str):
-            coco = extra("faster_coco_eval.core.mask", "COCO's compressed run lengths", "instance")
+        if not isinstance(self.counts, str):
+            inside = np.arange(len(self.counts)) % 2 == 1
+            return np.repeat(inside, self.counts).reshape(self.width, self.height).T
+        api = mask_api("COCO's compressed run lengths")
+        try:
             packed = {"size": [self.height, self.width], "counts": self.counts.encode()}
-            decoded: Array = coco.decode(packed).astype(bool)
-            return decoded
-        if sum(self.counts) != self.height * self.width:
-            raise UserError(f"{self.where}: run lengths do not fill the image: export it anew")
-        inside = np.arange(len(self.counts)) % 2 == 1
-        return np.repeat(inside, self.counts).reshape(self.width, self.height).T
+            decoded: Array = api.decode(packed).astype(bool)
+        # The decoder, in C++, meets damaged run lengths with exceptions of several kinds.
+        except Exception as error:
+            why = one_line(error)[:80]
+            raise UserError(
+                f"{self.where}: run lengths that make no mask ({why}): export it anew"
+            ) from None
+        return decoded
 
 
 def recognised(tree: Tree) -> bool:
@@ -74,20 +75,26 @@ def read(tree: Tree, classes: Sequence[str] | None = None) -> Annotations:
     names: dict[str, int] = {}
     samples: dict[Path, Sample] = {}
     origin: dict[Path, Path] = {}
+    remarks = []
     for file in _files(tree):
-        content = read_json(file)
-        with as_written_by("COCO", file):
-            named = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
-            for number, name in sorted(named.items()):
-                names.setdefault(name, number)
-            for sample in _samples(tree, file, content, named):
-                if sample.image in samples:
-                    raise UserError(
-                        f"{file} and {origin[sample.image]} both annotate {sample.image}: "
-                        "take one of them away"
-                    )
-                samples[sample.image], origin[sample.image] = sample, file
-    return Annotations(list(samples.values()), sorted(names, key=lambda name: names[name]))
+        content = read_coco(file)
+        for number, name in content.categories.items():
+            names.setdefault(name, number)
+        if content.faults:
+            image, fault = content.faults[0]
+            remarks.append(f"{file}: {len(content.faults):,} left out, e.g. {image}: {fault}")
+        entries = Packed(content.images)
+        for index, entry in enumerate(content.images):
+            photo = tree.image(entry.file_name, file)
+            if photo in samples:
+                raise UserError(
+                    f"{file} and {origin[photo]} both annotate {photo}: take one of them away"
+                )
+            read_entry = partial(drawing, entries, index, content.categories, str(file))
+            samples[photo] = Sample(photo, read_entry, tree.split(photo, named=file))
+            origin[photo] = file
+    in_order = sorted(names, key=lambda name: names[name])
+    return Annotations(list(samples.values()), in_order, remarks=remarks)
 
 
 def _files(tree: Tree) -> list[Path]:
@@ -95,37 +102,22 @@ def _files(tree: Tree) -> list[Path]:
     return [file for file in files if file.name.startswith("instances")] or files
 
 
-def _samples(tree: Tree, file: Path, content: Any, named: dict[int, str]) -> list[Sample]:
-    by_image = defaultdict(list)
-    for entry in content["annotations"]:
-        by_image[entry["image_id"]].append(entry)
-    samples = []
-    for entry in content["images"]:
-        image = tree.image(str(entry["file_name"]), file)
-        size = (int(entry["width"]), int(entry["height"]))
-        where = f"{file}, image {entry['id']}"
-        objects, without = [], 0
-        for annotation in by_image.pop(entry["id"], ()):
-            shape = _shape(annotation.get("segmentation"), where)
-            if annotation["category_id"] not in named:
-                raise UserError(f"{where}: category {annotation['category_id']} is not declared")
-            if shape is None:
-                without += 1
-                continue
-            label = named[annotation["category_id"]]
-            objects.append(Object(label, shape, bool(annotation.get("iscrowd", 0))))
-        drawing = Drawing(where, objects, size, without)
-        samples.append(Sample(image, Known(drawing), tree.split(image, named=file)))
-    if by_image:
-        raise UserError(f"{file} annotates the image {next(iter(by_image))!r}, which it lacks")
-    return samples
+def drawing(entries: Packed, index: int, named: Mapping[int, str], file: str) -> Drawing:
+    """The objects of an image's entry."""
+    entry: ImageEntry = entries[index]
+    objects = [
+        Object(
+            named[each.category],
+            _shape(each.segmentation, f"{file}, annotation {each.id}"),
+            each.crowd,
+        )
+        for each in entry.annotations
+    ]
+    return Drawing(f"{file}, image {entry.id}", objects, (entry.width, entry.height))
 
 
-def _shape(segmentation: Any, where: str) -> Shape | None:
+def _shape(segmentation: Any, where: str) -> Shape:
     if isinstance(segmentation, dict):
-        height, width = map(int, segmentation["size"])
-        counts = segmentation["counts"]
-        packed = counts if isinstance(counts, str) else tuple(map(int, counts))
-        return RunLengths(where, packed, height, width)
-    parts = [Polygon((outline(part, where),)) for part in segmentation or () if len(part) >= 6]
-    return united(parts) if parts else None
+        height, width = segmentation["size"]
+        return RunLengths(where, segmentation["counts"], height, width)
+    return united([Polygon((outline(part, where),)) for part in segmentation])

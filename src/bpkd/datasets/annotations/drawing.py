@@ -66,29 +66,8 @@ def instances(drawing: Drawing, meaning: Mapping[str, int], size: tuple[int, int
             kept.append(thing)
             masks.append(_whole(patch, size))
     stacked = torch.from_numpy(np.stack(masks) if masks else np.zeros((0, *size), bool))
-    return Instances(
-        stacked,
-        torch.tensor([meaning[thing.label] for thing in kept], dtype=torch.int64),
-        boxes(stacked),
-        torch.tensor([thing.crowd for thing in kept], dtype=torch.bool),
-    )
-
-
-def boxes(masks: torch.Tensor) -> torch.Tensor:
-    """Round bool masks (K, H, W), none of them empty: float32 (K, 4), left, top, right, bottom.
-
-    >>> mask = torch.zeros(1, 4, 6, dtype=torch.bool)
-    >>> mask[0, 1:3, 2] = True
-    >>> boxes(mask).tolist()
-    [[2.0, 1.0, 3.0, 3.0]]
-    """
-    found = torch.zeros(len(masks), 4)
-    for index, mask in enumerate(masks):
-        rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
-        found[index] = torch.tensor(
-            [columns[0, 0], rows[0, 0], columns[-1, 0] + 1, rows[-1, 0] + 1]
-        )
-    return found
+    found = Instances.of(stacked, torch.tensor([meaning[thing.label] for thing in kept]))
+    return found._replace(crowd=torch.tensor([thing.crowd for thing in kept], dtype=torch.bool))
 
 
 def _layers(
