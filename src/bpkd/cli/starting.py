@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import Overrides, app, bar
+from bpkd.cli.common import Overrides, Trust, app, bar, put
 
 Data = Annotated[Path, typer.Argument(help="Folder of images and annotations of any tool.")]
 Teacher = Annotated[
@@ -53,26 +53,25 @@ def init(
         bpkd init photos
         bpkd init photos --teacher runs/big --student resnet18
     """
+    from bpkd.recipe.trust import own_recipe
     from bpkd.starting.init import init as run
 
-    print(f"looking at {data}", flush=True)
-    started = run(
-        data,
-        teacher=teacher,
-        student=student,
-        out=out,
-        format=format,
-        weights=None if weights == "none" else weights,
-        seed=seed,
-        overwrite=overwrite,
-        workers=None,
-        progress=partial(bar, what="looking"),
-    )
-    for line in started.lines:
-        print(line)
-    print("next:")
-    for command in started.next_commands:
-        print(f"  {command}")
+    put(f"looking at {data}")
+    with own_recipe(beside=True):
+        started = run(
+            data,
+            teacher=teacher,
+            student=student,
+            out=out,
+            format=format,
+            weights=None if weights == "none" else weights,
+            seed=seed,
+            overwrite=overwrite,
+            workers=None,
+            progress=partial(bar, what="looking"),
+        )
+    for line in [*started.lines, "next:", *(f"  {each}" for each in started.next_commands)]:
+        put(line)
 
 
 @app.command()
@@ -90,6 +89,7 @@ def distill(
         bool, typer.Option("--overwrite", help="Begin anew where recipes and runs are there.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    trust: Trust = False,
 ) -> None:
     """From a folder of annotated images to a trained student in one call.
 
@@ -97,25 +97,27 @@ def distill(
 
         bpkd distill photos --teacher runs/big --student resnet18 max_iters=2000
     """
+    from bpkd.recipe.trust import own_recipe, trusted
     from bpkd.starting.distilling import distill as run
     from bpkd.training.run import Stopped
 
     try:
-        folder = run(
-            data,
-            *overrides or (),
-            teacher=teacher,
-            student=student,
-            out=out,
-            format=format,
-            weights=None if weights == "none" else weights,
-            seed=seed,
-            resume=resume,
-            overwrite=overwrite,
-            progress=not quiet,
-            bar=partial(bar, what="looking"),
-            say=partial(print, flush=True),
-        )
+        with own_recipe(beside=True), trusted(trust):
+            folder = run(
+                data,
+                *overrides or (),
+                teacher=teacher,
+                student=student,
+                out=out,
+                format=format,
+                weights=None if weights == "none" else weights,
+                seed=seed,
+                resume=resume,
+                overwrite=overwrite,
+                progress=not quiet,
+                bar=partial(bar, what="looking"),
+                say=put,
+            )
     except Stopped:
         print("stopped; the last checkpoint is written: go on with --resume")
         raise typer.Exit(130) from None

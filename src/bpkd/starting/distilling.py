@@ -9,10 +9,12 @@ from omegaconf import OmegaConf
 
 from bpkd.datasets.parallel import Progress
 from bpkd.errors import UserError
+from bpkd.recipe.trust import own_recipe
 from bpkd.starting.init import init
 from bpkd.training.run import train
 
 
+@own_recipe()
 def distill(
     data: str | Path,
     *overrides: str,

@@ -9,6 +9,7 @@ from pathlib import Path
 from bpkd.datasets import splitting
 from bpkd.datasets.parallel import Progress
 from bpkd.errors import UserError
+from bpkd.recipe.trust import own_recipe
 from bpkd.starting import networks, writing
 from bpkd.starting.choosing import choose
 from bpkd.starting.looking import Look, look
@@ -47,6 +48,7 @@ class Started:
         return [*([] if self.teacher else [check]), *trains, picture]
 
 
+@own_recipe()
 def init(
     data: str | Path,
     *,
