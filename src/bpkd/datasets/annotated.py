@@ -52,6 +52,8 @@ class Annotated(Labelled):
         overlap: of two objects, whether the "later" one in the file lies over the other or the
             "smaller" one; without it, as the format's own tool shows them. Crowds lie below all.
         value_range: values of black and white in images of more than 8 bits; measured without it.
+        upright: turn images as their EXIF data ask; false where the annotations lie as the image
+            files do and the sizes do not show it.
         max_pixels: of the largest image that is read.
         task: "semantic" yields label maps, "instance" the objects.
         found: the annotations, where they have been read already.
@@ -76,6 +78,7 @@ class Annotated(Labelled):
         ignore_index: int = 255,
         overlap: Overlap | None = None,
         value_range: ValueRange | None = None,
+        upright: bool = True,
         max_pixels: int = MAX_PIXELS,
         task: Literal["semantic", "instance"] = "semantic",
         found: Annotations | None = None,
@@ -105,7 +108,7 @@ class Annotated(Labelled):
         self._meaning: Meaning = meaning(
             found, own, entries, class_map or {}, aside, covering, ignore_index
         )
-        reading = Reading(value_range, max_pixels=max_pixels)
+        reading = Reading(value_range, upright, max_pixels)
         self.reading = measured(self.image_file, len(self.samples), reading)
         self._overlap: Overlap = overlap or form.overlap or "later"
         self._dtype = torch.uint8 if ignore_index <= 255 and len(own) <= 256 else torch.int32

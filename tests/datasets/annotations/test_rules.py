@@ -225,6 +225,19 @@ def test_turned_photos(format: str, made_on: str, tmp_path: Path) -> None:
     assert ((labels != background).numpy() == expected).all()
 
 
+def test_where_sizes_do_not_show_it_upright_decides(tmp_path: Path) -> None:
+    exports.coco(tmp_path)
+    photo = tmp_path / "train2017/street_0.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    with Image.open(photo) as opened:
+        opened.save(photo, exif=exif)
+    turned, stored = (Annotated(tmp_path, "train", upright=upright) for upright in (True, False))
+    assert turned.turned(0) and not stored.turned(0)
+    assert (turned[0][0] == stored[0][0].flip(1, 2)).all()
+    assert (turned[0][1] == stored[0][1]).all()
+
+
 def test_objects_turn_with_a_stored_photo(tmp_path: Path) -> None:
     exports.coco(tmp_path)
     photo = tmp_path / "train2017/street_0.jpg"
