@@ -30,6 +30,7 @@ FLOORS = (
     "training",
     "export",
     "report",
+    "starting",
     "cli",
 )
 LINES, FUNCTION = 300, 60

@@ -7,6 +7,10 @@ The three things one does, from Python::
     run = train("camvid/bpkd", "data.root=data/camvid")  # the run's folder
     print(evaluate(run, split="test")["mIoU"])
     network = load(run)  # images (N, 3, H, W), RGB in [0, 1] -> SegOutput
+
+And from a folder of annotated images, with no recipe written::
+
+    run = bpkd.distill("photos")
 """
 
 from importlib import import_module
@@ -18,14 +22,16 @@ if TYPE_CHECKING:
     from bpkd.networks.base import SegOutput
     from bpkd.recipe.trust import trusted
     from bpkd.runs.loading import load
+    from bpkd.starting.distilling import distill
     from bpkd.training.run import train
 
 __version__ = "0.1.0"
-__all__ = ["SegOutput", "UserError", "evaluate", "load", "train", "trusted"]
+__all__ = ["SegOutput", "UserError", "distill", "evaluate", "load", "train", "trusted"]
 
 _HOMES = {
     "SegOutput": "bpkd.networks.base",
     "UserError": "bpkd.errors",
+    "distill": "bpkd.starting.distilling",
     "evaluate": "bpkd.inference.evaluation",
     "load": "bpkd.runs.loading",
     "train": "bpkd.training.run",

@@ -15,6 +15,7 @@ from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
     methods,
     model,
     runs,
+    starting,
     tables,
 )
 from bpkd.cli.common import app
@@ -25,7 +26,10 @@ HELP = """Train a small segmentation network from a big one, with sharp outlines
 **With nothing at all:** `bpkd demo` trains a teacher and three students on embedded scenes, and
 shows what each learned.
 
-**With your own images:** write a *recipe*. It names the data, the student, and what the student
+**With your own images**, annotated in any tool: `bpkd init photos` looks at them and writes
+`teacher.yaml` and `student.yaml`; `bpkd distill photos` trains both as well.
+
+**A recipe** of your own names the data, the student, and what the student
 is to learn from which teacher; everything else has a default.
 
     data:

@@ -149,7 +149,9 @@ def show(
 def prepare(
     dataset: Annotated[
         str,
-        typer.Argument(help="cityscapes, ade20k, pascal-context, voc, coco-stuff or coco."),
+        typer.Argument(
+            help="cityscapes, ade20k, pascal-context, voc, coco-stuff, coco or annotations."
+        ),
     ],
     source: Annotated[Path, typer.Argument(help="Where the archives were unpacked.")],
     out: Annotated[
@@ -168,6 +170,11 @@ def prepare(
     are passed over, so a run that was stopped goes on.
 
         bpkd data prepare cityscapes data/cityscapes
+
+    Annotations of any tool (bpkd data formats) become label maps in a folder of their own, with
+    links to the images. Training needs no such thing; other programs may.
+
+        bpkd data prepare annotations photos --out photos-labels
     """
     from bpkd.datasets.preparing import prepare as run
 
@@ -179,3 +186,16 @@ def prepare(
         print(f"broken: {problem}")
     if report.problems:
         raise typer.Exit(1)
+
+
+@data_app.command()
+def formats(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """List the annotation formats that are read, by what each is recognised, what it cannot hold.
+
+    bpkd data formats
+    """
+    from bpkd.datasets.annotations import listing
+
+    put(listing.markdown() if markdown else "\n".join(listing.entries()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -65,20 +66,35 @@ class Reading:
 AS_IT_IS = Reading()
 
 
-def image_files(folder: Path) -> Iterator[Path]:
-    """The images in a folder and the folders below it, sorted.
+def files_below(folder: Path) -> list[Path]:
+    """The files in a folder and the folders below it, sorted.
 
-    Hidden files, and hidden folders such as ``.ipynb_checkpoints``, are passed over.
+    Hidden files, and hidden folders such as ``.ipynb_checkpoints``, are passed over, and so is
+    what macOS packs beside them.
     """
-    endings = Image.registered_extensions()  # fills Image.OPEN, too
-    known = {end for end, name in endings.items() if name in Image.OPEN.keys() - _NO_PICTURES}
     found: list[Path] = []
     for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]  # os.walk goes by it
+        # os.walk goes by what is left in the list.
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         found += (Path(where, name) for name in names if not name.startswith("."))
-    for file in sorted(found):
-        if file.suffix.lower() in known:
-            yield file
+    return sorted(found)
+
+
+@cache
+def _endings() -> frozenset[str]:
+    endings = Image.registered_extensions()  # fills Image.OPEN, too
+    readable = Image.OPEN.keys() - _NO_PICTURES
+    return frozenset(end for end, name in endings.items() if name in readable)
+
+
+def is_image(file: Path) -> bool:
+    """Whether Pillow reads files of that ending."""
+    return file.suffix.lower() in _endings()
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """The images in a folder and the folders below it, sorted; hidden ones are passed over."""
+    return filter(is_image, files_below(folder))
 
 
 def read_image(file: Path | Encoded, reading: Reading = AS_IT_IS) -> Tensor:

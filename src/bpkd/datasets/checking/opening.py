@@ -182,7 +182,8 @@ def _splits_of(root: Path, data: Data) -> list[str]:
         raise UserError(
             f"{root} has no split: expected {root}/images/train/NAME.jpg beside "
             f"{root}/labels/train/NAME.png; for another layout set data.images and data.labels, "
-            f"or the data set's class by data.use, or give a recipe{_elsewhere(root)}"
+            "or the data set's class by data.use, or give a recipe (bpkd init writes one for what "
+            f"annotation tools export){_elsewhere(root)}"
         )
     used = _own_names(data)
     unused = {role for role in ("val", "test") if getattr(data, role) is None} - set(used)

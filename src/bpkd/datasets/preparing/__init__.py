@@ -10,8 +10,8 @@ from bpkd.datasets.preparing.common import Report, Request
 from bpkd.errors import UserError
 from bpkd.support.messages import suggestion
 
-#: The data sets, each with a module of its name here.
-NAMES = ("cityscapes", "ade20k", "pascal-context", "voc", "coco-stuff", "coco")
+#: The data sets, and annotations of any tool; each with a module of its name here.
+NAMES = ("cityscapes", "ade20k", "pascal-context", "voc", "coco-stuff", "coco", "annotations")
 
 
 def prepare(
