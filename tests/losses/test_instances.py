@@ -128,6 +128,7 @@ def test_category_kd_grows_with_what_the_teacher_alone_sees() -> None:
     ("build", "message"),
     [
         (lambda: InstanceBPKD(kernel_size=4), "odd number, got 4"),
+        (lambda: InstanceBPKD(reduction="avg"), "one of sum, classes, mean, band, got 'avg'"),
         (lambda: InstanceKD(scale_ranges="lite"), "did you mean 'light'|light"),
         (lambda: InstanceKD(scale_ranges=[[5, 1]]), "a least and a greatest size"),
         (lambda: ScaleBands(share=0), "above 0"),

@@ -9,7 +9,7 @@ argument here, or said in :class:`InstanceBPKD`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +70,8 @@ class InstanceBPKD(nn.Module):
         kernel_size: the window of the edge detection, odd, in pixels of the input.
         temperature: T > 0, of all terms.
         pre_mask: filter the logits before softmax and sigmoid, as published.
-        reduction: of the grids' edge term, see :func:`bpkd.losses.bpkd.edge_loss`.
+        reduction: of the edge loss on the grids: ``sum`` of class means, their mean over
+            ``classes``, ``mean`` over cells and classes, or over the ``band``.
         match: ``cells`` or ``objects``, which of the teacher's masks is an object's.
         scale_ranges: sizes of the objects of the student's levels, ``light``, ``full`` or a pair
             a level.
@@ -98,6 +99,9 @@ class InstanceBPKD(nn.Module):
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise UserError(f"InstanceBPKD: kernel_size is an odd number, got {kernel_size}")
+        if reduction not in get_args(Reduction):
+            known = ", ".join(get_args(Reduction))
+            raise UserError(f"InstanceBPKD: reduction is one of {known}, got {reduction!r}")
         self.kernel_size = kernel_size
         self.temperature = temperature
         self.pre_mask, self.reduction = pre_mask, reduction
@@ -137,11 +141,11 @@ class InstanceBPKD(nn.Module):
         for mine, theirs, edge in zip(student.category, teacher.category, edges, strict=True):
             logits, target = full_precision(mine), full_precision(theirs)
             masks = edge.to(logits.dtype)
-            given = {"temperature": self.temperature, "pre_mask": self.pre_mask}
+            given: dict[str, Any] = {"temperature": self.temperature, "pre_mask": self.pre_mask}
             terms.append(
                 (
-                    edge_loss(logits, target, masks, reduction=self.reduction, **given),  # type: ignore[arg-type]
-                    body_loss(logits, target, masks, **given),  # type: ignore[arg-type]
+                    edge_loss(logits, target, masks, reduction=self.reduction, **given),
+                    body_loss(logits, target, masks, **given),
                 )
             )
         return terms
