@@ -13,6 +13,7 @@ from bpkd import load, train
 from bpkd.networks.checkpoints import to_openmmlab
 from bpkd.recipe.loading import load_recipe
 from bpkd.report.paper import table
+from bpkd.report.paper_numbers import TABLES
 from bpkd.training.building import build_student
 
 PAIRS = ("pspnet", "hrnet", "deeplabv3plus", "isanet")
@@ -80,7 +81,7 @@ def run_row(root: Path, out: Path, pair: str, method: str, iterations: int, crop
 
 
 def filled(out: Path) -> set[tuple[str, str]]:
-    lines = table(out / "table2", {}, ["cityscapes"])
+    lines = table(TABLES["2"], out / "table2", {}, ["cityscapes"])
     return {(line.pair, line.method) for line in lines if len(line.ours.get("mIoU", [])) == 1}
 
 
@@ -102,7 +103,7 @@ def test_a_row_of_the_other_data_sets(
     if row == "isanet/cwd":
         changes += ["teacher.use=bpkd.networks.isanet_r18", "teacher.checkpoint=null"]
     train(f"80k/{data}/{row}", *changes, progress=False)
-    (line,) = (line for line in table(tmp_path, {}, [data], recipes="80k") if line.ours)
+    (line,) = (line for line in table(TABLES["80k"], tmp_path, {}, [data]) if line.ours)
     assert f"{line.pair}/{line.method}" == row and len(line.runs) == 1
     assert "max_iters 2 (80000)" in line.problems[0]
 
@@ -118,7 +119,9 @@ def test_a_published_student_fills_its_row_without_any_other_file(
     train(name, *changes, f"student.checkpoint={file}", f"run={out}", progress=False)
     theirs = load(out).state_dict()
     assert all(torch.equal(value, theirs[key]) for key, value in source.state_dict().items())
-    assert [line.method for line in table(tmp_path, {}, ["cityscapes"]) if line.ours] == ["bpkd"]
+    assert [
+        line.method for line in table(TABLES["2"], tmp_path, {}, ["cityscapes"]) if line.ours
+    ] == ["bpkd"]
 
 
 @pytest.mark.slow

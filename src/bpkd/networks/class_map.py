@@ -120,9 +120,9 @@ def other_classes(classes: Sequence[str], own: Sequence[str]) -> str:
     """What a message says of classes that differ: how, and the class_map to write.
 
     Example:
-        >>> other_classes(["road", "tree"], ["tree", "street"])
-        "has other classes than the data set (it has 'street', the data set 'road'); say which is \
-which: class_map: {road: ?, tree: tree}, with ? of: street"
+        >>> other_classes(["road"], ["street", "tree"])
+        'has 2 classes and the data set 1; say which is which: class_map: {road: ?}, with ? of: \
+street, tree'
     """
     names = {_plain(name): name for name in own}
     plain = [_plain(name) for name in classes]
