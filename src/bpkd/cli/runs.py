@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,10 @@ def train(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     trust: Trust = False,
+    teacher_cache: Annotated[
+        Path | None,
+        typer.Option(help="Keep there what the teacher says of each draw, for later runs."),
+    ] = None,
 ) -> None:
     """Train the student of a recipe.
 
@@ -30,13 +35,17 @@ def train(
     --resume goes on, to the same numbers as if nothing had happened.
 
         bpkd train camvid/bpkd data.root=data/camvid run=runs/seed1 seed=1
+        bpkd train camvid/cwd data.root=data/camvid draws=0 --teacher-cache cache
     """
     from bpkd.recipe.trust import own_recipe, trusted
     from bpkd.training.run import train as run
 
+    changes = list(overrides or ())
+    if teacher_cache is not None:
+        changes.append(f"teacher_cache.folder={json.dumps(str(teacher_cache))}")
     with log(), own_recipe(beside=True), trusted(trust):
         folder = run(
-            recipe, *overrides or (), resume=resume, overwrite=overwrite, progress=not quiet
+            recipe, *changes, resume=resume, overwrite=overwrite, progress=not quiet
         )
     print(f"{folder} holds the student (student.safetensors) and its numbers")
     print(f"next: bpkd evaluate {folder}")

@@ -19,6 +19,9 @@ from bpkd.support.yaml_names import quoted_names
 #: The recipes that come with the package; each can be named without its folder and ``.yaml``.
 RECIPES = Path(__file__).parents[1] / "recipes"
 
+#: Sections that may be written as one text, and the key that it stands for.
+SHORT = {"teacher_cache": "folder"}
+
 
 def find(source: str | Path) -> Path:
     """The file of a recipe given by path or by name."""
@@ -129,6 +132,9 @@ def change(content: DictConfig, override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise UserError(f"{override!r} is no override; expected key=value, e.g. max_iters=100")
+    section = key.partition(".")[0]
+    if key != section and section in SHORT and isinstance(content.get(section), str):
+        content[section] = {SHORT[section]: content[section]}
     try:
         _check_depth(value)
         # OmegaConf's own reader: YAML's takes 1e-4 for text.

@@ -180,6 +180,18 @@ class TaskLossSection(Section):
     lovasz: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Cache(Section):
+    """Where the teacher's outputs are kept, and how; see :mod:`bpkd.training.teacher_cache`.
+
+    ``limit`` is in GB, of 10^9 bytes.
+    """
+
+    folder: Annotated[str, Field(min_length=1)]
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    top_k: Positive | None = None
+    limit: Annotated[float, Field(gt=0)] | None = None
+
+
 class Schedule(Section):
     """Polynomial decay of the learning rate to a floor, after a linear warm-up."""
 

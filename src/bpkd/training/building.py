@@ -111,7 +111,7 @@ def build_loaders(
     batches = train_loader(
         parts.data,
         task.transform(recipe.augment),
-        seed=recipe.seed,
+        seed=recipe.draws_seed,
         batch_size=recipe.batch_size,
         iterations=recipe.max_iters * recipe.accumulate,
         start=start * recipe.accumulate,

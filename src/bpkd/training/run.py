@@ -26,6 +26,7 @@ from bpkd.training.distiller import Distiller
 from bpkd.training.fitting import build_measured
 from bpkd.training.preparation import Preparation
 from bpkd.training.scrutiny import scrutinise
+from bpkd.training.teacher_cache.opening import open_cache
 from bpkd.training.trainer import build_trainer, quiet
 
 
@@ -84,6 +85,7 @@ def train(
         trainer = build_trainer(recipe, run, validate, progress)
         trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
         loaders = build_loaders(recipe, parts, folder.start, trainer)
+        open_cache(recipe, parts, trainer, progress)
         if trainer.is_global_zero:
             _say_batch(folder.place, effective_batch(recipe, trainer.world_size), progress)
         _fit(trainer, run, distiller, loaders, recipe)
