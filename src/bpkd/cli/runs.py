@@ -44,9 +44,7 @@ def train(
     if teacher_cache is not None:
         changes.append(f"teacher_cache.folder={json.dumps(str(teacher_cache))}")
     with log(), own_recipe(beside=True), trusted(trust):
-        folder = run(
-            recipe, *changes, resume=resume, overwrite=overwrite, progress=not quiet
-        )
+        folder = run(recipe, *changes, resume=resume, overwrite=overwrite, progress=not quiet)
     print(f"{folder} holds the student (student.safetensors) and its numbers")
     print(f"next: bpkd evaluate {folder}")
 

@@ -40,7 +40,8 @@ def cache(
     """
     from rich.table import Table
 
-    from bpkd.training.teacher_cache.folders import caches, in_use, prune as take, size_of
+    from bpkd.training.teacher_cache.folders import caches, in_use, size_of
+    from bpkd.training.teacher_cache.folders import prune as take
 
     found = list(caches(folder, check, partial(bar, what="reading")))
     chosen = list(prune or ())

@@ -34,7 +34,9 @@ def test_bytes_and_back(dtype: Any, top_k: int | None) -> None:
         wanted, found = maps.softmax(1), there.softmax(1)
         kept = maps.topk(3, dim=1).indices
         bound = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 1e-5}[dtype]
-        torch.testing.assert_close(found.gather(1, kept), wanted.gather(1, kept), rtol=bound, atol=0)
+        torch.testing.assert_close(
+            found.gather(1, kept), wanted.gather(1, kept), rtol=bound, atol=0
+        )
         assert not there.dtype.is_complex
         assert len(there[0, :, 0, 0].unique()) == 4  # all others are alike
 

@@ -189,7 +189,7 @@ def prints(images: Tensor) -> list[int]:
 
 
 def _open(folder: Path, name: str, packing: Packing) -> Records:
-    about = {"tensor": name, "shape": list(packing.shape), "dtype": packing.dtype}
+    about: dict[str, Any] = {"tensor": name, "shape": list(packing.shape), "dtype": packing.dtype}
     about |= {"top_k": packing.top_k if packing.sparse else None}
     return Records(folder / f"{name.replace('/', '%')}{ENDING}", about, packing.size)
 

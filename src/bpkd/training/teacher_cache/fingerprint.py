@@ -105,7 +105,7 @@ def _component(component: Component) -> dict[str, Any]:
     """A component in words: arguments, files by their content, code that is not this package's."""
     arguments = {name: _file(value) for name, value in component.arguments.items()}
     arguments.pop("weights", None)  # where a backbone's begin: those that it has are looked at
-    described = {"use": component.use, "arguments": arguments}
+    described: dict[str, Any] = {"use": component.use, "arguments": arguments}
     if not component.use.startswith("bpkd."):
         try:
             source = inspect.getsourcefile(resolve(component.use))  # type: ignore[arg-type]

@@ -80,8 +80,12 @@ class Packing:
 
 
 def to_bytes(parts: Sequence[Tensor]) -> list[bytes]:
-    """The tensors of a batch, each (N, ...) -> the content of each of its N records."""
-    flat = [part.cpu().contiguous().flatten(1).view(torch.uint8) for part in parts]
+    """The tensors of a batch, each (N, ...) -> the content of each of its N records.
+
+    Channels last, as networks here work: what is read is in the order that it was computed in.
+    """
+    inward = [part.movedim(1, -1).cpu().contiguous() for part in parts]
+    flat = [part.flatten(1).view(torch.uint8) for part in inward]
     return [row.tobytes() for row in torch.cat(flat, dim=1).numpy()]
 
 
@@ -93,6 +97,7 @@ def from_bytes(packing: Packing, contents: Sequence[bytes]) -> list[Tensor]:
     parts, begin = [], 0
     for shape, dtype in packing.parts():
         end = begin + prod(shape) * dtype.itemsize
-        parts.append(rows[:, begin:end].contiguous().view(dtype).view(-1, *shape))
+        maps = rows[:, begin:end].contiguous().view(dtype).view(-1, *shape[1:], shape[0])
+        parts.append(maps.movedim(-1, 1))
         begin = end
     return parts
