@@ -113,6 +113,13 @@ def predict(
     max_pixels: Annotated[
         int | None, typer.Option(min=1, help="Read no larger image; else as the run's data say.")
     ] = None,
+    as_labels: Annotated[
+        bool,
+        typer.Option("--as-labels", help="Write labels to train on: unsure pixels are ignored."),
+    ] = False,
+    confidence: Annotated[
+        float, typer.Option(min=0, help="With --as-labels, the least probability of a class.")
+    ] = 0.9,
     trust: Trust = False,
 ) -> None:
     """Segment images: label PNGs and colour overlays.
@@ -121,7 +128,12 @@ def predict(
     OUT/overlays/NAME.png. Images in folders keep their place below the folder. What cannot be read
     is listed, a line each, the others are segmented, and the exit code is 1.
 
+    With --as-labels there are no overlays; OUT/classes.csv says what the labels are, and 255 (of
+    more than 255 classes 65535) is what the network is not sure of. Correct them in any tool, and
+    train on them.
+
         bpkd predict runs/student photos one.jpg --out predictions
+        bpkd predict runs/teacher photos --as-labels --confidence 0.95 --out labelled
     """
     from bpkd.inference.prediction import predict as segment
     from bpkd.recipe.trust import trusted
@@ -134,11 +146,20 @@ def predict(
             window=window,
             checkpoint=checkpoint,
             max_pixels=max_pixels,
+            confidence=confidence if as_labels else None,
             progress=bar,
         )
     for failure in done.failures:
         print(f"failed: {printable(failure)}")
-    print(f"{done.count} images: {out / 'labels'} and {out / 'overlays'}")
+    if as_labels:
+        print(f"{done.count} images: {out / 'labels'}, classes in {out / 'classes.csv'}")
+        if len(images) == 1 and images[0].is_dir():
+            print(
+                f"to train on them: data.use=bpkd.datasets.folder.Folder data.root={out} "
+                f"data.images={images[0].resolve()} data.labels=labels"
+            )
+    else:
+        print(f"{done.count} images: {out / 'labels'} and {out / 'overlays'}")
     if done.failures:
         raise typer.Exit(1)
 

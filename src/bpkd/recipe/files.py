@@ -20,7 +20,7 @@ from bpkd.support.yaml_names import quoted_names
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 #: Sections that may be written as one text, and the key that it stands for.
-SHORT = {"teacher_cache": "folder"}
+SHORT = {"teacher_cache": "folder", "data.unlabelled": "images"}
 
 
 def find(source: str | Path) -> Path:
@@ -132,10 +132,10 @@ def change(content: DictConfig, override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise UserError(f"{override!r} is no override; expected key=value, e.g. max_iters=100")
-    section = key.partition(".")[0]
-    if key != section and section in SHORT and isinstance(content.get(section), str):
-        content[section] = {SHORT[section]: content[section]}
     try:
+        section = key.rpartition(".")[0]
+        if section in SHORT and isinstance(before := OmegaConf.select(content, section), str):
+            OmegaConf.update(content, section, {SHORT[section]: before}, merge=False)
         _check_depth(value)
         # OmegaConf's own reader: YAML's takes 1e-4 for text.
         read = OmegaConf.from_dotlist([f"value={quoted_names(value, key)}"])

@@ -15,6 +15,7 @@ from bpkd.support.finite import check_gradients, check_network, not_finite
 from bpkd.tasks import Task
 from bpkd.training.schedules import Weighted
 from bpkd.training.teacher_cache.cache import TeacherCache
+from bpkd.training.unlabelled import own_labels, taught_labels
 
 
 class Distiller(lightning.LightningModule):
@@ -34,6 +35,8 @@ class Distiller(lightning.LightningModule):
     teacher: nn.Module | None
     #: What the teacher said of the run's draws; None: it is asked each time.
     cache: TeacherCache | None = None
+    #: Whether there are images that nobody labelled.
+    unlabelled = False
 
     def __init__(
         self,
@@ -121,13 +124,15 @@ class Distiller(lightning.LightningModule):
         images, target = batch[0].contiguous(memory_format=torch.channels_last), batch[1]
         target = self.task.target(target, self.device)
         student = self.task.output(self.student(images), "student")
-        total, terms = self.task.own_loss(student, target)
+        own = own_labels(target, self.task.ignore_index) if self.unlabelled else target  # type: ignore[attr-defined]
+        total, terms = self.task.own_loss(student, own)
         losses, teacher = self.active_losses(), None
         if self.teacher is not None and losses:
             if self.cache is None:
                 teacher = self.ask_teacher(images)
             else:
                 teacher = self.cache(self.ask_teacher, images, self.batch * len(images))
+            target = taught_labels(target, teacher) if self.unlabelled else target
             # Temperatures and similarities need full precision; the networks do not.
             with torch.autocast(self.device.type, enabled=False):
                 for name, loss in losses.items():

@@ -28,6 +28,7 @@ from bpkd.training.preparation import Preparation
 from bpkd.training.scrutiny import scrutinise
 from bpkd.training.teacher_cache.opening import open_cache
 from bpkd.training.trainer import build_trainer, quiet
+from bpkd.training.unlabelled import described
 
 
 @own_recipe()
@@ -88,6 +89,10 @@ def train(
         open_cache(recipe, parts, trainer, progress)
         if trainer.is_global_zero:
             _say_batch(folder.place, effective_batch(recipe, trainer.world_size), progress)
+            if distiller.unlabelled:
+                note(folder.place, unlabelled=described(recipe, parts.drawn))
+                if progress:
+                    say(described(recipe, parts.drawn))
         _fit(trainer, run, distiller, loaders, recipe)
     return folder.folder
 

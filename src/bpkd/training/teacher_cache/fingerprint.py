@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from bpkd.datasets.unlabelled import Mixed
 from bpkd.recipe.components import Component
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.loading import load_recipe
@@ -31,7 +32,7 @@ def facts(recipe: Recipe, data: Any, teacher: nn.Module, precision: str) -> dict
 
     Args:
         recipe: of the run.
-        data: the data set to train on.
+        data: what is drawn from.
         teacher: with its weights.
         precision: of the networks' forward passes, by Lightning's name.
     """
@@ -128,6 +129,9 @@ def _data(recipe: Recipe, data: Any) -> dict[str, Any]:
         "count": len(data),
         "classes": list(map(str, data.classes)),
     }
+    if isinstance(data, Mixed):
+        sizes = [f"{file.name} {file.stat().st_size}" for file in data.unlabelled.files]
+        described["unlabelled"] = {"share": str(data.share), "files": digest("\n".join(sizes))}
     pairs = getattr(data, "pairs", None)
     if pairs and all(isinstance(file, Path) for pair in pairs for file in pair):
         described["arguments"].pop("root", None)

@@ -38,7 +38,7 @@ def open_cache(recipe: Recipe, parts: Parts, trainer: lightning.Trainer, aloud: 
     teacher = distiller.teacher
     if given is None or teacher is None:
         return
-    known = facts(recipe, parts.data, teacher, str(trainer.precision))
+    known = facts(recipe, parts.drawn, teacher, str(trainer.precision))
     folder = Path(given.folder).expanduser() / name_of(known)
     kind = KINDS[distiller.task.name]
     outputs = _begun(folder, known)
