@@ -78,8 +78,8 @@ def predict(
         How many images were segmented, and what was wrong with the others.
 
     Raises:
-        UserError: no such run or image, an impossible window or confidence, the only image cannot be read, or
-            nothing can be written.
+        UserError: no such run or image, an impossible window or confidence, the only image cannot
+            be read, or nothing can be written.
     """
     if window is not None and window < 1:
         raise UserError(f"window {window}: expected a side in pixels, at least 1")
@@ -154,12 +154,14 @@ def _laid_over(
 
 
 def _indices(
-    labels: Tensor, palette: Sequence[tuple[int, int, int]], most: int = 255
+    labels: Tensor, palette: Sequence[tuple[int, int, int]], ignored: int | None = None
 ) -> Image.Image:
-    """A label map as a picture of class indices, none above ``most``."""
-    if len(palette) > 256 or most > 255:
+    """A label map as a picture of class indices, and of ``ignored`` where it is given."""
+    if len(palette) > 256 or (ignored or 0) > 255:
         return Image.fromarray(labels.numpy().astype(np.uint16))
     picture = Image.fromarray(labels.numpy().astype(np.uint8))
+    if ignored is not None:  # of few colours, Pillow writes few bits, and 255 would be lost
+        palette = [*palette, *[(0, 0, 0)] * (256 - len(palette))]
     picture.putpalette([value for colour in palette for value in colour])
     return picture
 
