@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bpkd.support.messages import one_line, say
 from bpkd.support.tensors import write_student_of, write_tensors
 from bpkd.training.building import build, build_loaders
 from bpkd.training.class_weights import write_class_weights
+from bpkd.training.compiling import compile_networks
 from bpkd.training.distiller import Distiller
 from bpkd.training.fitting import build_measured
 from bpkd.training.preparation import Preparation
@@ -87,6 +89,11 @@ def train(
         trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
         loaders = build_loaders(recipe, parts, folder.start, trainer)
         open_cache(recipe, parts, trainer, progress)
+        if recipe.compile:
+            networks = [distiller.student, distiller.teacher]
+            why = compile_networks(networks, trainer.strategy.root_device)
+            if why and trainer.is_global_zero:
+                print(why, file=sys.stderr)
         if trainer.is_global_zero:
             _say_batch(folder.place, effective_batch(recipe, trainer.world_size), progress)
             if distiller.unlabelled:
