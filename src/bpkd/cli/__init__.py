@@ -17,6 +17,7 @@ from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
     runs,
     starting,
     tables,
+    teacher_cache,
 )
 from bpkd.cli.common import app
 from bpkd.cli.ending import ending

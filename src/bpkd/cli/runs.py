@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,10 @@ def train(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     trust: Trust = False,
+    teacher_cache: Annotated[
+        Path | None,
+        typer.Option(help="Keep there what the teacher says of each draw, for later runs."),
+    ] = None,
 ) -> None:
     """Train the student of a recipe.
 
@@ -30,14 +35,16 @@ def train(
     --resume goes on, to the same numbers as if nothing had happened.
 
         bpkd train camvid/bpkd data.root=data/camvid run=runs/seed1 seed=1
+        bpkd train camvid/cwd data.root=data/camvid draws=0 --teacher-cache cache
     """
     from bpkd.recipe.trust import own_recipe, trusted
     from bpkd.training.run import train as run
 
+    changes = list(overrides or ())
+    if teacher_cache is not None:
+        changes.append(f"teacher_cache.folder={json.dumps(str(teacher_cache))}")
     with log(), own_recipe(beside=True), trusted(trust):
-        folder = run(
-            recipe, *overrides or (), resume=resume, overwrite=overwrite, progress=not quiet
-        )
+        folder = run(recipe, *changes, resume=resume, overwrite=overwrite, progress=not quiet)
     print(f"{folder} holds the student (student.safetensors) and its numbers")
     print(f"next: bpkd evaluate {folder}")
 
@@ -106,6 +113,13 @@ def predict(
     max_pixels: Annotated[
         int | None, typer.Option(min=1, help="Read no larger image; else as the run's data say.")
     ] = None,
+    as_labels: Annotated[
+        bool,
+        typer.Option("--as-labels", help="Write labels to train on: unsure pixels are ignored."),
+    ] = False,
+    confidence: Annotated[
+        float, typer.Option(min=0, help="With --as-labels, the least probability of a class.")
+    ] = 0.9,
     trust: Trust = False,
 ) -> None:
     """Segment images: label PNGs and colour overlays.
@@ -114,7 +128,12 @@ def predict(
     OUT/overlays/NAME.png. Images in folders keep their place below the folder. What cannot be read
     is listed, a line each, the others are segmented, and the exit code is 1.
 
+    With --as-labels there are no overlays; OUT/classes.csv says what the labels are, and 255 (of
+    more than 255 classes 65535) is what the network is not sure of. Correct them in any tool, and
+    train on them.
+
         bpkd predict runs/student photos one.jpg --out predictions
+        bpkd predict runs/teacher photos --as-labels --confidence 0.95 --out labelled
     """
     from bpkd.inference.prediction import predict as segment
     from bpkd.recipe.trust import trusted
@@ -127,11 +146,20 @@ def predict(
             window=window,
             checkpoint=checkpoint,
             max_pixels=max_pixels,
+            confidence=confidence if as_labels else None,
             progress=bar,
         )
     for failure in done.failures:
         print(f"failed: {printable(failure)}")
-    print(f"{done.count} images: {out / 'labels'} and {out / 'overlays'}")
+    if as_labels:
+        print(f"{done.count} images: {out / 'labels'}, classes in {out / 'classes.csv'}")
+        if len(images) == 1 and images[0].is_dir():
+            print(
+                f"to train on them: data.use=bpkd.datasets.folder.Folder data.root={out} "
+                f"data.images={images[0].resolve()} data.labels=labels"
+            )
+    else:
+        print(f"{done.count} images: {out / 'labels'} and {out / 'overlays'}")
     if done.failures:
         raise typer.Exit(1)
 

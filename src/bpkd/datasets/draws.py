@@ -50,7 +50,7 @@ class Draws(Dataset[Pair]):
         if not isinstance(seed, int) or seed < 0:
             raise UserError(f"seed {seed!r}: expected a whole number from 0")
         self.dataset, self.transform, self.seed, self.total = dataset, transform, seed, total
-        self._epoch, self._order = -1, [0]
+        self._orders: dict[int, tuple[int, list[int]]] = {}
 
     def __len__(self) -> int:
         return self.total
@@ -58,15 +58,23 @@ class Draws(Dataset[Pair]):
     def __getitem__(self, k: int) -> Pair:
         if not 0 <= k < self.total:
             raise IndexError(f"draw {k} of {self.total}")
-        epoch, place = divmod(k, len(self.dataset))
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(_mixed(self.seed, 0, epoch))
-            self._order = torch.randperm(len(self.dataset), generator=generator).tolist()
-            self._epoch = epoch
+        index = self._index(k)
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed: that would seed the GPU too, and nothing would undo it.
             torch.default_generator.manual_seed(_mixed(self.seed, 1, k))
-            return self.transform(*self.dataset[self._order[place]])
+            return self.transform(*self.dataset[index])
+
+    def _index(self, k: int) -> int:
+        """Which sample draw k takes; a data set of several parts says by ``stream`` of which."""
+        stream = getattr(self.dataset, "stream", None)
+        part, number, first, count = stream(k) if stream else (0, k, 0, len(self.dataset))
+        epoch, place = divmod(number, count)
+        if self._orders.get(part, (-1,))[0] != epoch:
+            # 1 is for the transforms below.
+            generator = torch.Generator().manual_seed(_mixed(self.seed, 2 * part, epoch))
+            order = torch.randperm(count, generator=generator).tolist()
+            self._orders[part] = epoch, order
+        return int(first + self._orders[part][1][place])
 
 
 class Batches:

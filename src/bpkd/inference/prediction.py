@@ -18,9 +18,10 @@ from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
 from bpkd.inference.overlay import overlay
 from bpkd.inference.photos import jobs
-from bpkd.inference.windows import Inference, build_inference, slide
+from bpkd.inference.windows import Inference, build_inference, confident, slide
 from bpkd.inference.windows import predict as classes_of
 from bpkd.recipe.loading import load_recipe
+from bpkd.runs.classes import write_classes
 from bpkd.runs.data import reading_of
 from bpkd.runs.loading import load
 from bpkd.support.files import replacing
@@ -51,6 +52,7 @@ def predict(
     window: int | None = None,
     checkpoint: str = "student",
     max_pixels: int | None = None,
+    confidence: float | None = None,
     progress: Callable[[Any], Any] = iter,
 ) -> Predicted:
     """Segment images with a run's network.
@@ -67,17 +69,22 @@ def predict(
             evaluates.
         checkpoint: ``student``, ``best`` or ``last``.
         max_pixels: of the largest image that is read; None: as the run's data say.
+        confidence: the predictions are to be labels: what is less probable is 255 (65535 where
+            there are more than 255 classes), no overlays are drawn, and ``OUT/classes.csv`` says
+            what the labels are, so that :class:`bpkd.datasets.folder.Folder` reads them.
         progress: wraps the list of images, e.g. to draw a bar.
 
     Returns:
         How many images were segmented, and what was wrong with the others.
 
     Raises:
-        UserError: no such run or image, an impossible window, the only image cannot be read, or
-            nothing can be written.
+        UserError: no such run or image, an impossible window or confidence, the only image cannot
+            be read, or nothing can be written.
     """
     if window is not None and window < 1:
         raise UserError(f"window {window}: expected a side in pixels, at least 1")
+    if confidence is not None and not 0 <= confidence < 1:
+        raise UserError(f"confidence {confidence}: expected a probability from 0 to below 1")
     network = load(run, checkpoint)
     photos = jobs(images, Path(out))
     recipe = load_recipe(Path(run) / "recipe.yaml")
@@ -92,6 +99,7 @@ def predict(
         step = max(1, window * 2 // 3)
         inference = partial(slide, window=(window, window), stride=(step, step))
     palette: list[tuple[int, int, int]] = network.palette  # type: ignore[assignment]
+    ignored = 255 if len(palette) <= 255 else 65535
     done = Predicted()
     for file, name in progress(photos):
         try:
@@ -104,11 +112,22 @@ def predict(
             continue
         dtype = torch.uint8 if len(palette) <= 256 else torch.int32
         with enough_memory(f"{file} is {image.shape[2]}x{image.shape[1]}: take --window 512"):
-            labels = classes_of(network, image[None], inference, dtype)[0]
+            if confidence is None:
+                labels = classes_of(network, image[None], inference, dtype)[0]
+            else:
+                labels = confident(
+                    network, image[None], inference, confidence, ignored, torch.int32
+                )[0]
+        if confidence is not None:
+            _save(_indices(labels, palette, ignored), Path(out) / "labels" / name)
+            done.count += 1
+            continue
         # The label map last: where it is, its overlay is.
         _save(_laid_over(image, labels, palette), Path(out) / "overlays" / name)
         _save(_indices(labels, palette), Path(out) / "labels" / name)
         done.count += 1
+    if confidence is not None:
+        write_classes(Path(out), network)
     return done
 
 
@@ -134,11 +153,15 @@ def _laid_over(
     return Image.fromarray(pixels)
 
 
-def _indices(labels: Tensor, palette: Sequence[tuple[int, int, int]]) -> Image.Image:
-    """A label map as a picture of class indices."""
-    if len(palette) > 256:
+def _indices(
+    labels: Tensor, palette: Sequence[tuple[int, int, int]], ignored: int | None = None
+) -> Image.Image:
+    """A label map as a picture of class indices, and of ``ignored`` where it is given."""
+    if len(palette) > 256 or (ignored or 0) > 255:
         return Image.fromarray(labels.numpy().astype(np.uint16))
     picture = Image.fromarray(labels.numpy().astype(np.uint8))
+    if ignored is not None:  # of few colours, Pillow writes few bits, and 255 would be lost
+        palette = [*palette, *[(0, 0, 0)] * (256 - len(palette))]
     picture.putpalette([value for colour in palette for value in colour])
     return picture
 

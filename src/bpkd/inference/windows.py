@@ -192,6 +192,36 @@ def predict(
     return logits.argmax(dim=1).to(images.device, dtype)
 
 
+@torch.inference_mode()
+def confident(
+    network: nn.Module,
+    images: Tensor,
+    inference: Inference,
+    confidence: float,
+    ignore_index: int,
+    dtype: torch.dtype = torch.int64,
+) -> Tensor:
+    """As :func:`predict`; ``ignore_index`` where the class is less probable than ``confidence``."""
+
+    views = inference.keywords if getattr(inference, "func", None) is averaged else {}  # type: ignore[attr-defined]
+    several = len(views.get("scales", (1,))) * (1 + views.get("flip", False)) > 1
+
+    def classes(scores: Tensor) -> Tensor:
+        shares = scores if several else scores.float().softmax(dim=1)
+        best, found = shares.max(dim=1)
+        return found.where(best >= confidence, ignore_index)
+
+    if isinstance(inference, partial) and inference.func is slide:
+        shape = len(images), *images.shape[-2:]
+        out = torch.empty(shape, dtype=dtype, device=images.device)
+        for rows, columns, logits in _pieces(network, images, **inference.keywords):
+            out[:, rows, columns] = classes(logits).to(dtype)
+        return out
+    everything = slice(None)
+    logits = inference(network, _cut(network, images, everything, everything))
+    return classes(logits).to(images.device, dtype)
+
+
 def _classes(logits: Tensor, size: Sequence[int]) -> Tensor:
     """The classes at a size, (N, H, W): the argmax of logits (N, C, h, w) that are resized."""
     pixels = len(logits) * size[0] * size[1]

@@ -14,12 +14,9 @@ from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.losses.common import labelled_pixels
-from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.features import average_pool, feature_maps, gathered
+from bpkd.losses.related import related_kl
 from bpkd.networks.base import SegOutput
-
-# Far below any similarity, yet finite: its softmax is 0 and differences of it are not nan.
-_NOWHERE = -1e4
 
 
 def cirkd_mini_batch(
@@ -42,7 +39,7 @@ def cirkd_mini_batch(
         images: the images that i runs over; None for all.
 
     Returns:
-        A scalar >= 0. Its memory grows with (N h w)².
+        A scalar >= 0. Its time grows with (N h w)², its memory with N h w.
 
     Example:
         >>> import torch
@@ -55,18 +52,17 @@ def cirkd_mini_batch(
     theirs = F.normalize(teacher.detach(), dim=1).flatten(2)
     n, _, pixels = ours.shape
     counted = ours.new_ones(n, pixels) if valid is None else valid.flatten(1).to(ours.dtype)
-    total, rows = ours.new_zeros(()), range(n)[images or slice(None)]
-    for i in rows:
-        left, right = (_similarities(maps, i, counted, temperature) for maps in (ours, theirs))
-        divergence = kl_divergence(left, right, dim=2).sum(dim=0)
-        total = total + (divergence * counted[i]).sum() / counted[i].sum().clamp(min=1)
-    return total / (len(rows) * n)
-
-
-def _similarities(maps: Tensor, i: int, counted: Tensor, temperature: float) -> Tensor:
-    """How like image i's pixels are to those of each image j: (N, pixels of i, pixels of j)."""
-    similarities = (maps[i].T / temperature) @ maps
-    return similarities.masked_fill(counted[:, None] == 0, _NOWHERE)
+    chosen = counted[images or slice(None)]
+    weights = chosen / chosen.sum(dim=1, keepdim=True).clamp(min=1) / (len(chosen) * n)
+    left, right = (
+        (
+            maps[images or slice(None)].movedim(1, 2).flatten(0, 1) / temperature,
+            maps.movedim(1, 0).flatten(1),
+        )
+        for maps in (ours, theirs)
+    )
+    known = None if valid is None else valid.flatten()
+    return related_kl(left, right, weights.flatten(), pixels, known)
 
 
 class CIRKDMiniBatch(nn.Module):

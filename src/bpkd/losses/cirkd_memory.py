@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.features import feature_maps, gathered, nearest_labels
+from bpkd.losses.related import related_kl
 from bpkd.networks.base import SegOutput
 
 
@@ -43,8 +43,8 @@ def cirkd_memory(
         0.0753
     """
     scaled = memory.T / (contrast_temperature * temperature)
-    divergence = kl_divergence(student @ scaled, teacher.detach() @ scaled, dim=1)
-    return temperature**2 * divergence.sum() / max(len(student), 1)
+    weights = student.new_full((len(student),), temperature**2 / max(len(student), 1))
+    return related_kl((student, scaled), (teacher, scaled), weights, scaled.shape[1])
 
 
 class CIRKDMemory(nn.Module):

@@ -19,6 +19,9 @@ from bpkd.support.yaml_names import quoted_names
 #: The recipes that come with the package; each can be named without its folder and ``.yaml``.
 RECIPES = Path(__file__).parents[1] / "recipes"
 
+#: Sections that may be written as one text, and the key that it stands for.
+SHORT = {"teacher_cache": "folder", "data.unlabelled": "images"}
+
 
 def find(source: str | Path) -> Path:
     """The file of a recipe given by path or by name."""
@@ -130,6 +133,9 @@ def change(content: DictConfig, override: str) -> None:
     if not equals or not key:
         raise UserError(f"{override!r} is no override; expected key=value, e.g. max_iters=100")
     try:
+        section = key.rpartition(".")[0]
+        if section in SHORT and isinstance(before := OmegaConf.select(content, section), str):
+            OmegaConf.update(content, section, {SHORT[section]: before}, merge=False)
         _check_depth(value)
         # OmegaConf's own reader: YAML's takes 1e-4 for text.
         read = OmegaConf.from_dotlist([f"value={quoted_names(value, key)}"])

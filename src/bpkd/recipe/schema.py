@@ -10,8 +10,10 @@ from pydantic import BeforeValidator, Field
 
 from bpkd.errors import UserError
 from bpkd.recipe.components import Component
+from bpkd.recipe.files import SHORT
 from bpkd.recipe.sections import (
     Augment,
+    Cache,
     Count,
     Data,
     Evaluation,
@@ -48,11 +50,16 @@ def _over_sgd(given: Any) -> Any:
     return SGD | given if isinstance(given, dict) and "use" not in given else given
 
 
+def _as_folder(given: Any) -> Any:
+    return {SHORT["teacher_cache"]: given} if isinstance(given, str) else given
+
+
 class Recipe(Section):
     """Everything that decides a run."""
 
     name: str
     seed: Annotated[int, Number, Field(ge=0, le=2**32 - 1)] = 0
+    draws: Annotated[int, Number, Field(ge=0, le=2**32 - 1)] | None = None
     max_iters: Count = 40_000
     batch_size: Positive = 8
     accumulate: Positive = 1
@@ -61,6 +68,7 @@ class Recipe(Section):
     augment: Augment = Augment()
     student: Network
     teacher: str | Teacher | None = None
+    teacher_cache: Annotated[Cache | None, BeforeValidator(_as_folder)] = None
     losses: Annotated[dict[str, Loss], BeforeValidator(_without_null)] = Field(default_factory=dict)
     auxiliary_weight: NotNegative = 0.4
     class_weights: ClassWeights | None = None
@@ -70,11 +78,17 @@ class Recipe(Section):
     schedule: Schedule = Schedule()
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Positive = 1000
+    compile: bool = False
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     devices: Positive | Literal["auto"] = "auto"
     nodes: Positive = 1
     sync_batchnorm: bool = True
     run: str
+
+    @property
+    def draws_seed(self) -> int:
+        """What decides which image comes when, and how it is cut."""
+        return self.seed if self.draws is None else self.draws
 
     def check(self, source: str, imports: Imports = "all") -> None:
         """What no single field shows: targets that exist, their arguments, what needs what.

@@ -44,12 +44,24 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
+class UnlabelledSection(Section):
+    """Images without labels; see :class:`bpkd.datasets.unlabelled.Unlabelled` and ``Mixed``."""
+
+    images: str | Annotated[list[str], Field(min_length=1)]
+    share: Annotated[float, Number, Field(gt=0, le=1)] = 0.5
+
+
+def _as_images(given: Any) -> Any:
+    return {"images": given} if isinstance(given, str | list) else given
+
+
 class Data(Component):
     """The data set, called with ``split`` and its own arguments; and which splits serve what."""
 
     train: str = "train"
     val: str | None = "val"
     test: str | None = "test"
+    unlabelled: Annotated[UnlabelledSection | None, BeforeValidator(_as_images)] = None
 
     def check_kind(self, target: Callable[..., Any]) -> None:
         """A data set: see :func:`bpkd.recipe.kinds.require_data`."""
@@ -178,6 +190,18 @@ class TaskLossSection(Section):
     ohem: Ohem | None = None
     dice: Annotated[float, Field(ge=0)] = 0.0
     lovasz: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Cache(Section):
+    """Where the teacher's outputs are kept, and how; see :mod:`bpkd.training.teacher_cache`.
+
+    ``limit`` is in GB, of 10^9 bytes.
+    """
+
+    folder: Annotated[str, Field(min_length=1)]
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    top_k: Positive | None = None
+    limit: Annotated[float, Field(gt=0)] | None = None
 
 
 class Schedule(Section):

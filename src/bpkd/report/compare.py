@@ -78,6 +78,7 @@ def names_of(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
 def _without_seed(recipe: Recipe) -> Recipe:
     """What the runs of one method have in common; each seed may have a teacher of its own."""
     own: dict[str, Any] = {"seed": 0, "run": "", "workers": 0, "devices": "auto", "nodes": 1}
+    own |= {"draws": None, "teacher_cache": None, "compile": False}
     if isinstance(recipe.teacher, str):
         own["teacher"] = ""
     return recipe.model_copy(update=own)

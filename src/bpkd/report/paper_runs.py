@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 #: Keys that change where and how fast a run trains, not what it learns or how it is measured.
 _OF_NO_ACCOUNT = re.compile(
-    r"name|run|seed|workers|devices|nodes|checkpoint_every|data\.(root|train|val)"
+    r"name|run|seed|draws|workers|devices|nodes|compile|checkpoint_every|data\.(root|train|val)"
+    r"|teacher_cache(\.(folder|limit))?"
     r"|evaluation\.(every|batch_size|trimap_widths|dilation_ratio)"
 )
 #: Files: what counts is whether there is one.

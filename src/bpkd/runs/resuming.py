@@ -108,6 +108,8 @@ def _decisive(recipe: Recipe) -> dict[str, Any]:
             kept[key] = {k: v for k, v in kept[key].items() if k not in _PLACES}
     if isinstance(kept.get("teacher"), str):
         kept["teacher"] = "a run"
+    if cache := kept.get("teacher_cache"):
+        kept["teacher_cache"] = {key: cache[key] for key in ("dtype", "top_k")}
     return kept
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from bpkd.datasets.building import build_data
 from bpkd.datasets.loading import eval_loader, train_loader
+from bpkd.datasets.unlabelled import Unlabelled, with_unlabelled
 from bpkd.errors import UserError
 from bpkd.inference.tasks import build_task
 from bpkd.networks.building import build_network
@@ -22,6 +23,7 @@ from bpkd.training.distiller import Distiller
 from bpkd.training.losses import build_losses
 from bpkd.training.optimization import optimization
 from bpkd.training.teachers import build_teacher
+from bpkd.training.unlabelled import check_needs_no_labels, check_teaches
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Parts:
         data: the data set to train on.
         val: the one to validate on, or None.
         distiller: student, teacher, losses and task.
+        drawn: what is drawn from: the data, or they and images without labels.
         class_weights: in the student's own loss, or None.
     """
 
     data: Any
     val: Any
     distiller: Distiller
+    drawn: Any
     class_weights: tuple[float, ...] | None = None
 
 
@@ -61,7 +65,14 @@ def build(recipe: Recipe, begun: Path | None = None) -> Parts:
         )
     check_own_loss(recipe, data)
     weights = class_weights(recipe, data, begun)
-    return Parts(data, val, build_distiller(recipe, data, weights), weights)
+    drawn = with_unlabelled(data, recipe.data.unlabelled)
+    if drawn is not data:
+        check_teaches(recipe)
+    distiller = build_distiller(recipe, data, weights)
+    distiller.unlabelled = drawn is not data
+    if isinstance(data, Unlabelled):
+        check_needs_no_labels(distiller.losses)
+    return Parts(data, val, distiller, drawn, weights)
 
 
 def build_distiller(
@@ -109,9 +120,9 @@ def build_loaders(
     ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
     task = parts.distiller.task
     batches = train_loader(
-        parts.data,
+        parts.drawn,
         task.transform(recipe.augment),
-        seed=recipe.seed,
+        seed=recipe.draws_seed,
         batch_size=recipe.batch_size,
         iterations=recipe.max_iters * recipe.accumulate,
         start=start * recipe.accumulate,

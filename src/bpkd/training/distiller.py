@@ -14,6 +14,8 @@ from bpkd.metrics.measures import scalars
 from bpkd.support.finite import check_gradients, check_network, not_finite
 from bpkd.tasks import Task
 from bpkd.training.schedules import Weighted
+from bpkd.training.teacher_cache.cache import TeacherCache
+from bpkd.training.unlabelled import own_labels, taught_labels
 
 
 class Distiller(lightning.LightningModule):
@@ -31,6 +33,10 @@ class Distiller(lightning.LightningModule):
     """
 
     teacher: nn.Module | None
+    #: What the teacher said of the run's draws; None: it is asked each time.
+    cache: TeacherCache | None = None
+    #: Whether there are images that nobody labelled.
+    unlabelled = False
 
     def __init__(
         self,
@@ -50,6 +56,7 @@ class Distiller(lightning.LightningModule):
         self.weighted = weighted
         self.configure = configure
         self.seed = seed
+        self.awake = False  # whether the teacher is on the student's device
         # Past nn.Module's own bookkeeping: what is no submodule is not trained, not saved in
         # checkpoints, not broadcast between processes and not put into training mode.
         self.__dict__["teacher"] = teacher
@@ -68,15 +75,40 @@ class Distiller(lightning.LightningModule):
         return self.configure(self.student, self.losses)
 
     def on_fit_start(self) -> None:
-        """Bring the teacher to the student's device; both begin with finite weights."""
+        """Bring the teacher to the student's device; both begin with finite weights.
+
+        With a cache it comes once it is asked.
+        """
         check_network(self.student, "student")
         if self.teacher is not None:
             check_network(self.teacher, "teacher")
-            self.teacher.to(self.device).to(memory_format=torch.channels_last)
-            self.teacher.eval().requires_grad_(False)
-            # A teacher's auxiliary head rests, unless a loss compares auxiliary logits.
-            if any(getattr(loss, "needs_auxiliary", False) for loss in self.losses.values()):
-                self.teacher.auxiliary_in_eval = True  # type: ignore[assignment]
+        learns = any(getattr(loss, "prepare_iters", 0) for loss in self.losses.values())
+        if self.cache is None or learns:
+            self.wake_teacher()
+
+    def wake_teacher(self) -> None:
+        """Bring the teacher to the student's device, if it is not there."""
+        if self.teacher is None or self.awake:
+            return
+        self.awake = True
+        self.teacher.to(self.device).to(memory_format=torch.channels_last)
+        self.teacher.eval().requires_grad_(False)
+        # A teacher's auxiliary head rests, unless a loss compares auxiliary logits.
+        if any(getattr(loss, "needs_auxiliary", False) for loss in self.losses.values()):
+            self.teacher.auxiliary_in_eval = True  # type: ignore[assignment]
+
+    def ask_teacher(self, images: Tensor) -> Any:
+        """What the teacher says of images (N, 3, H, W)."""
+        assert self.teacher is not None
+        self.wake_teacher()
+        with torch.no_grad():
+            return self.task.output(self.teacher(images), "teacher")
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Lightning's hook: the images are not on their device yet."""
+        if self.cache is not None and self.trainer.training:
+            self.cache.look(batch[0])
+        return batch
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Make this batch's dropout a function of seed, iteration, part and process alone."""
@@ -84,17 +116,23 @@ class Distiller(lightning.LightningModule):
         self.part = batch_idx % parts  # of an iteration that accumulates
         number = self.global_step * parts + self.part
         torch.manual_seed(((self.seed * 1_000_003 + number) * 1009 + self.global_rank) % 2**64)
+        # As bpkd.datasets.draws.Batches counts.
+        self.batch = number * self.trainer.world_size + self.global_rank
 
     def training_step(self, batch: tuple[Tensor, Any], batch_idx: int) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] and their targets -> the loss."""
         images, target = batch[0].contiguous(memory_format=torch.channels_last), batch[1]
         target = self.task.target(target, self.device)
         student = self.task.output(self.student(images), "student")
-        total, terms = self.task.own_loss(student, target)
+        own = own_labels(target, self.task.ignore_index) if self.unlabelled else target  # type: ignore[attr-defined]
+        total, terms = self.task.own_loss(student, own)
         losses, teacher = self.active_losses(), None
         if self.teacher is not None and losses:
-            with torch.no_grad():
-                teacher = self.task.output(self.teacher(images), "teacher")
+            if self.cache is None:
+                teacher = self.ask_teacher(images)
+            else:
+                teacher = self.cache(self.ask_teacher, images, self.batch * len(images))
+            target = taught_labels(target, teacher) if self.unlabelled else target
             # Temperatures and similarities need full precision; the networks do not.
             with torch.autocast(self.device.type, enabled=False):
                 for name, loss in losses.items():
@@ -127,6 +165,11 @@ class Distiller(lightning.LightningModule):
                 own = {f"loss/{name}.{term}": value for term, value in terms.items()}
                 self.shown |= own
                 self.log_dict(own)
+
+    def on_train_end(self) -> None:
+        """Lightning's hook."""
+        if self.cache is not None:
+            self.cache.tell()
 
     def active_losses(self) -> dict[str, nn.Module]:
         """The losses that count in this iteration; the others rest, and their memories with them.

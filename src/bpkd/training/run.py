@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ from bpkd.support.messages import one_line, say
 from bpkd.support.tensors import write_student_of, write_tensors
 from bpkd.training.building import build, build_loaders
 from bpkd.training.class_weights import write_class_weights
+from bpkd.training.compiling import compile_networks
 from bpkd.training.distiller import Distiller
 from bpkd.training.fitting import build_measured
 from bpkd.training.preparation import Preparation
 from bpkd.training.scrutiny import scrutinise
+from bpkd.training.teacher_cache.opening import open_cache
 from bpkd.training.trainer import build_trainer, quiet
+from bpkd.training.unlabelled import described
 
 
 @own_recipe()
@@ -84,8 +88,18 @@ def train(
         trainer = build_trainer(recipe, run, validate, progress)
         trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
         loaders = build_loaders(recipe, parts, folder.start, trainer)
+        open_cache(recipe, parts, trainer, progress)
+        if recipe.compile:
+            networks = [distiller.student, distiller.teacher]
+            why = compile_networks(networks, trainer.strategy.root_device)
+            if why and trainer.is_global_zero:
+                print(why, file=sys.stderr)
         if trainer.is_global_zero:
             _say_batch(folder.place, effective_batch(recipe, trainer.world_size), progress)
+            if distiller.unlabelled:
+                note(folder.place, unlabelled=described(recipe, parts.drawn))
+                if progress:
+                    say(described(recipe, parts.drawn))
         _fit(trainer, run, distiller, loaders, recipe)
     return folder.folder
 

@@ -20,6 +20,7 @@ from bpkd.datasets.checking.summary import Summary
 from bpkd.datasets.checking.suspicions import on_classes, on_pixels, on_range, one_class
 from bpkd.datasets.classes import check_names
 from bpkd.datasets.labelled import Labelled
+from bpkd.datasets.unlabelled import Unlabelled
 from bpkd.errors import UserError
 from bpkd.recipe.sections import Data
 from bpkd.support.messages import printable
@@ -121,17 +122,18 @@ def _sample(data: Any, name: str, role: str) -> Summary | InstanceSummary:
     examine: Any = Examiner(data, outlines=False)
     if instances := getattr(data, "task", "semantic") == "instance":
         summary, examine = InstanceSummary(name, list(data.classes)), InstanceExaminer(data)
+    bare = role == "train" and isinstance(data, Unlabelled)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0)).tolist()
     begin = time.monotonic()
     with torch.random.fork_rng(devices=[]):  # a data set may draw numbers of its own
         for index in order:
             late = summary.images >= _FEW and time.monotonic() - begin > _SECONDS
-            if summary.labelled and (late or summary.images >= _PAIRS):
+            if (summary.labelled or bare) and (late or summary.images >= _PAIRS):
                 break
             summary.add(examine(index))
             if summary.problems:
                 raise _broken(summary.problems[0], name)
-    if not summary.labelled:
+    if not summary.labelled and not bare:
         use = "learnt from" if role == "train" else "measured on"
         if instances:
             raise UserError(
