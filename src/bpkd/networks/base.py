@@ -113,6 +113,8 @@ def resize(maps: Tensor, size: Sequence[int] | torch.Size) -> Tensor:
     """
     # On the meta device nothing is computed: there the resize stays, for the published networks
     # make it and :mod:`bpkd.networks.cost` counts it.
-    if tuple(maps.shape[-2:]) == tuple(size) and not maps.is_meta:
+    # Nor does anything in an exported network depend on the size of the image it was traced with.
+    exporting = torch.compiler.is_exporting()
+    if tuple(maps.shape[-2:]) == tuple(size) and not maps.is_meta and not exporting:
         return maps
     return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
