@@ -21,6 +21,7 @@ from bpkd.inference.predictor import device_of, kept_at, predictor
 from bpkd.inference.tasks import build_task
 from bpkd.networks.class_map import ClassMapped, aligned
 from bpkd.networks.files.reading import FileNetwork
+from bpkd.runs.environment import fingerprint
 from bpkd.support.memory import enough_memory
 from bpkd.tasks import Scores, Task
 
@@ -149,4 +150,4 @@ def _synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-__all__ = ["evaluate", "inference_parameters", "measure", "parameter_count"]
+__all__ = ["evaluate", "fingerprint", "inference_parameters", "measure", "parameter_count"]
