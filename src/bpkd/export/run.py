@@ -28,7 +28,6 @@ from bpkd.recipe.dotted import resolve
 from bpkd.recipe.loading import dump
 from bpkd.runs.environment import fingerprint
 from bpkd.support.files import check_writable
-from bpkd.support.formats import Format, format_named
 
 COMPARED = 4  # images, unless somebody asks for more
 
@@ -88,9 +87,9 @@ def export(
         UserError: no such run, what was wished for cannot be, or the file differs too much.
     """
     kind = _possible(wish)
-    source = predictor(run, overrides, wish.checkpoint)
-    if not (Path(run) / "recipe.yaml").is_file():
+    if is_network_file(run):
         raise UserError(f"{run} is a file already; export the run that it came from")
+    source = predictor(run, overrides, wish.checkpoint)
     target = _target(source, wish, kind, out)
     leaving = Leaving(source.network, description_of(source, wish))
     check_output(leaving.description)

@@ -14,7 +14,7 @@ from bpkd.datasets.classes_file import read_classes
 from bpkd.datasets.images import MAX_PIXELS, Reading
 from bpkd.errors import UserError
 from bpkd.networks.files.described import beside, read_beside
-from bpkd.networks.files.reading import FileNetwork, read_network
+from bpkd.networks.files.reading import read_network
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.loading import load_recipe, recipe_in
 from bpkd.recipe.schema import Recipe
@@ -41,11 +41,6 @@ class Predictor:
     recipe: Recipe
     value_range: tuple[float, float] | None = None
     task: str = "semantic"
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a file, which no training can go on from."""
-        return isinstance(self.network, FileNetwork)
 
     @property
     def classes(self) -> list[str]:
