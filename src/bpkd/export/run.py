@@ -28,6 +28,7 @@ from bpkd.recipe.dotted import resolve
 from bpkd.recipe.loading import dump
 from bpkd.runs.environment import fingerprint
 from bpkd.support.files import check_writable
+from bpkd.support.formats import Format, format_named, is_network_file
 
 COMPARED = 4  # images, unless somebody asks for more
 
