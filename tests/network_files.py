@@ -15,11 +15,11 @@ from bpkd.networks.files.described import Description, beside
 COLOURS = [(20 * index, 0, 255 - 20 * index) for index in range(12)]
 
 
-def description(classes: int = 3, **changes: Any) -> Description:
+def description(count: int = 3, **changes: Any) -> Description:
     """Classes a, b, c ... with colours."""
-    names = [chr(ord("a") + index) for index in range(classes)]
+    names = [chr(ord("a") + index) for index in range(count)]
     return Description(
-        **{"classes": names, "palette": COLOURS[:classes], "bpkd": "0", **changes}  # type: ignore[arg-type]
+        **{"classes": names, "palette": COLOURS[:count], "bpkd": "0", **changes}  # type: ignore[arg-type]
     )
 
 
