@@ -18,7 +18,8 @@ from bpkd.export.leaving import Leaving, check_output, pooled
 from bpkd.export.run import Wish, _whole, export
 from bpkd.export.verification import Verified, check, verify
 from bpkd.networks.base import SegOutput, resize
-from tests.commands import refused
+from bpkd.support.formats import FORMATS
+from tests.commands import bpkd, refused
 from tests.network_files import description, weights, write
 
 
@@ -170,6 +171,13 @@ def test_nothing_half_written(tmp_path: Path) -> None:
 )
 def test_wishes_that_cannot_be(arguments: list[str], line: str) -> None:
     assert line in refused("export", "nowhere", *arguments)
+
+
+def test_the_page_and_the_help_know_every_format() -> None:
+    page = (Path(__file__).parents[2] / "docs/export.md").read_text()
+    said = bpkd("export", "--help")[1]
+    for each in FORMATS:
+        assert f"`{each.name}`" in page and f"`{each.ending}`" in page and each.name in said
 
 
 def test_a_file_is_no_run(tmp_path: Path) -> None:
