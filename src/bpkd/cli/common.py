@@ -40,7 +40,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Recipe keys to change, dotted."),
 ]
-Run = Annotated[Path, typer.Argument(help="The folder of a run.")]
+Run = Annotated[Path, typer.Argument(help="The folder of a run, or a network's file.")]
 Split = Annotated[str, typer.Option(help="train, val or test.")]
 Trust = Annotated[
     bool,

@@ -70,6 +70,7 @@ def evaluate(
         bpkd evaluate student.yaml --teacher
     """
     from bpkd.inference.evaluation import evaluate as measure
+    from bpkd.inference.predictor import kept_at
     from bpkd.recipe.trust import own_recipe, trusted
     from bpkd.report.table import Row, by_class, terminal
 
@@ -87,7 +88,7 @@ def evaluate(
     page.print(terminal([Row(run.resolve().name, [scores])], title=f"{run} on {split}, %"))
     page.print(by_class(run, scores))
     print(*said, sep="\n", end="\n" if said else "")
-    print(f"all numbers: {run / f'evaluation_{split}.json'}")
+    print(f"all numbers: {kept_at(run, split)}")
 
 
 def _teacher(recipe: str, overrides: list[str], split: str) -> None:
@@ -166,7 +167,9 @@ def predict(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs on one data set.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs on one data set, or files of networks.")
+    ],
     split: Split = "test",
     out: Annotated[Path, typer.Option(help="The picture.")] = Path("compare.png"),
     image: Annotated[int | None, typer.Option(help="Which image of the split.")] = None,
@@ -177,9 +180,11 @@ def compare(
     """Measure runs side by side, and draw an image through each.
 
     The picture shows the image, its labels, the teacher and each student, zoomed on an outline.
-    Runs that differ in their seed alone share a row: mean ± standard deviation.
+    Runs that differ in their seed alone share a row: mean ± standard deviation. Files that
+    `bpkd export` wrote stand beside the run that they came from, with their size on the disk.
 
         bpkd compare runs/teacher runs/student --out picture.png --csv table.csv
+        bpkd compare runs/student student.onnx student.int8.onnx
     """
     from bpkd.recipe.trust import trusted
     from bpkd.report import table as tables

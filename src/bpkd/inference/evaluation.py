@@ -17,12 +17,11 @@ from bpkd.datasets.building import build_data
 from bpkd.datasets.loading import eval_loader
 from bpkd.errors import UserError
 from bpkd.inference.kept import asked, keep, kept
+from bpkd.inference.predictor import device_of, kept_at, predictor
 from bpkd.inference.tasks import build_task
 from bpkd.networks.class_map import ClassMapped, aligned
-from bpkd.recipe.loading import load_recipe
-from bpkd.runs.data import as_measured
+from bpkd.networks.files.reading import FileNetwork
 from bpkd.runs.environment import fingerprint
-from bpkd.runs.loading import load
 from bpkd.support.memory import enough_memory
 from bpkd.tasks import Scores, Task
 
@@ -40,14 +39,15 @@ def evaluate(
     progress: Callable[[Any], Any] = iter,
     say: Callable[[str], Any] = print,
 ) -> Scores:
-    """Measure what a run trained, on a split of its data set.
+    """Measure what a run trained, or a network's file, on a split of its data set.
 
-    The numbers are kept in the run's folder as ``evaluation_SPLIT.json`` with a fingerprint of all
-    that was read: weights, images, label maps, settings, code. The same question is answered from
-    there the next time; an image or a label map that changed makes it another one.
+    The numbers are kept in the run's folder as ``evaluation_SPLIT.json``, of a file beside it, with
+    a fingerprint of all that was read: weights, images, label maps, settings, code. The same
+    question is answered from there the next time; an image or a label map that changed makes it
+    another one.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or a file that ``bpkd export`` wrote.
         overrides: ``key=value``, dotted, e.g. ``data.root=...`` or ``evaluation.mode=slide``.
         split: train, val or test.
         checkpoint: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
@@ -61,14 +61,10 @@ def evaluate(
     Raises:
         UserError: no such run, checkpoint or split.
     """
-    folder = Path(run)
-    network = load(folder, checkpoint)
-    recipe = load_recipe(folder / "recipe.yaml", overrides)
-    as_measured(folder, recipe.data)
-    stored = folder / f"evaluation_{split}.json"
+    source = predictor(run, overrides, checkpoint)
+    recipe, stored = source.recipe, kept_at(source.path, split)
     data = build_data(recipe, split)
-    own: list[str] = network.classes  # type: ignore[assignment]
-    network = aligned(network, data.classes, own, str(run))
+    network = aligned(source.network, data.classes, source.classes, str(run))
     task, size = build_task(recipe, data), recipe.evaluation.batch_size
     question = asked(network, data, recipe, task)
     if (known := kept(stored, question, task.best_by, len(data.classes))) is not None:
@@ -114,7 +110,7 @@ def measure(
         task: how outputs become predictions, and what measures these; reset first.
         progress: wraps the loader, e.g. to draw a bar.
     """
-    device = next(network.parameters()).device
+    device = device_of(network)
     network.eval()
     measures: Any = task.measures.to(device)
     measures.reset()
@@ -128,7 +124,7 @@ def measure(
         times.append((time.perf_counter() - begin) / len(images))
         measures.update(prediction, task.target(target, device))
     scores: Scores = measures.compute()
-    scores["parameters"] = sum(p.numel() for p in inference_parameters(network))
+    scores["parameters"] = parameter_count(network)
     scores["milliseconds"] = 1000 * median(times)
     return scores
 
@@ -141,9 +137,17 @@ def inference_parameters(network: nn.Module) -> list[nn.Parameter]:
     return [p for name, p in network.named_parameters() if not name.startswith(auxiliary)]
 
 
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers inference uses that were learned; a file says it itself."""
+    files = [each for each in network.modules() if isinstance(each, FileNetwork)]
+    if files:
+        return files[0].description.parameters
+    return sum(p.numel() for p in inference_parameters(network))
+
+
 def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-__all__ = ["evaluate", "fingerprint", "inference_parameters", "measure"]
+__all__ = ["evaluate", "fingerprint", "inference_parameters", "measure", "parameter_count"]

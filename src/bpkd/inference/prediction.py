@@ -13,17 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bpkd.datasets.classes_file import write_classes
 from bpkd.datasets.images import read_image
 from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
 from bpkd.inference.overlay import overlay
 from bpkd.inference.photos import jobs
+from bpkd.inference.predictor import predictor
 from bpkd.inference.windows import Inference, build_inference, confident, slide
 from bpkd.inference.windows import predict as classes_of
-from bpkd.recipe.loading import load_recipe
-from bpkd.runs.classes import write_classes
-from bpkd.runs.data import reading_of
-from bpkd.runs.loading import load
 from bpkd.support.files import replacing
 from bpkd.support.memory import enough_memory
 
@@ -55,14 +53,14 @@ def predict(
     confidence: float | None = None,
     progress: Callable[[Any], Any] = iter,
 ) -> Predicted:
-    """Segment images with a run's network.
+    """Segment images with the network of a run or a file.
 
     Writes ``OUT/labels/NAME.png`` (8-bit class indices with the classes' colours as palette;
     beyond 256 classes, 16 bits) and ``OUT/overlays/NAME.png``. Images in folders keep their place
     below the folder. An image that cannot be read is left out, and the others are segmented.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or a file that ``bpkd export`` wrote.
         images: files of any format that Pillow reads, or folders of them.
         out: where the predictions go; inside such a folder, they are not segmented in turn.
         window: side of sliding windows in pixels, a third overlapping; None: as the run's recipe
@@ -85,20 +83,15 @@ def predict(
         raise UserError(f"window {window}: expected a side in pixels, at least 1")
     if confidence is not None and not 0 <= confidence < 1:
         raise UserError(f"confidence {confidence}: expected a probability from 0 to below 1")
-    network = load(run, checkpoint)
+    source = predictor(run, checkpoint=checkpoint)
     photos = jobs(images, Path(out))
-    recipe = load_recipe(Path(run) / "recipe.yaml")
-    reading = measured(
-        lambda index: photos[index][0],
-        len(photos),
-        reading_of(Path(run), recipe.data, max_pixels),
-    )
-    network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    inference = build_inference(recipe.evaluation)
+    reading = measured(lambda index: photos[index][0], len(photos), source.reading(max_pixels))
+    network = source.network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    inference = build_inference(source.recipe.evaluation)
     if window is not None:
         step = max(1, window * 2 // 3)
         inference = partial(slide, window=(window, window), stride=(step, step))
-    palette: list[tuple[int, int, int]] = network.palette  # type: ignore[assignment]
+    palette = source.palette
     ignored = 255 if len(palette) <= 255 else 65535
     done = Predicted()
     for file, name in progress(photos):
@@ -127,7 +120,7 @@ def predict(
         _save(_indices(labels, palette), Path(out) / "labels" / name)
         done.count += 1
     if confidence is not None:
-        write_classes(Path(out), network)
+        write_classes(Path(out), source)
     return done
 
 

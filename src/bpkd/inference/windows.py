@@ -20,8 +20,21 @@ _HELD = 2**27
 
 
 def whole(network: nn.Module, images: Tensor) -> Tensor:
-    """Logits (N, C, H, W) of images (N, 3, H, W): one pass, resized to the images' size."""
+    """Logits (N, C, H, W) of images (N, 3, H, W): one pass, resized to the images' size.
+
+    A file's network that takes no image so large goes over it in windows.
+    """
+    if windows := _windows(network, images):
+        return slide(network, images, *windows)
     return resize(network(images).logits, images.shape[-2:])
+
+
+def _windows(network: nn.Module, images: Tensor) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Window and stride for images larger than the one size that a network takes, or None."""
+    size: tuple[int, int] | None = getattr(network, "only_size", None)
+    if size is None or (images.shape[-2] <= size[0] and images.shape[-1] <= size[1]):
+        return None
+    return size, (max(1, size[0] * 2 // 3), max(1, size[1] * 2 // 3))
 
 
 def slide(
@@ -179,6 +192,8 @@ def predict(
         dtype: of the classes.
     """
     everything = slice(None)
+    if inference is whole and (windows := _windows(network, images)):
+        inference = partial(slide, window=windows[0], stride=windows[1])
     if inference is whole:
         logits = network(_cut(network, images, everything, everything)).logits
         return _classes(logits, images.shape[-2:]).to(images.device, dtype)

@@ -1,7 +1,7 @@
 """Divergences between similarities of many pixels with many, none of which is kept.
 
-All similarities of a batch are the square of its pixels. Here a part of their rows is made, used and
-forgotten, while it is still in the processor's cache; what is kept is the gradient with respect to
+All similarities of a batch are the square of its pixels. Here a part of their rows is made, used
+and forgotten while it is still in the cache; what is kept is the gradient with respect to
 the features, which is as small as they are.
 """
 

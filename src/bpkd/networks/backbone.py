@@ -145,7 +145,7 @@ class TimmBackbone(nn.Module):
         if getattr(self.model, "output_fmt", "NCHW") == "NHWC":
             maps = [each.permute(0, 3, 1, 2) for each in maps]
         whole = images.shape[-2:]
-        return maps if whole == size else [cut(each, size, whole) for each in maps]
+        return [cut(each, size, whole) for each in maps]
 
     def _to_size(self, images: Tensor) -> Tensor:
         assert self.size is not None

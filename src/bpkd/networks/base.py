@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpkd.networks.sizes import same_size
+
 
 class SegOutput(NamedTuple):
     """One forward pass of a segmentation network, before any upsampling.
@@ -113,6 +115,6 @@ def resize(maps: Tensor, size: Sequence[int] | torch.Size) -> Tensor:
     """
     # On the meta device nothing is computed: there the resize stays, for the published networks
     # make it and :mod:`bpkd.networks.cost` counts it.
-    if tuple(maps.shape[-2:]) == tuple(size) and not maps.is_meta:
+    if not maps.is_meta and same_size(maps.shape[-2:], size):
         return maps
     return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)

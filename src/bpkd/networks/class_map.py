@@ -46,6 +46,12 @@ class ClassMapped(nn.Module):
         self.groups = [list(group) for group in groups]
 
     @property
+    def only_size(self) -> tuple[int, int] | None:
+        """The one size of images that the network takes, as a file's may; None: any."""
+        size: tuple[int, int] | None = getattr(self.network, "only_size", None)
+        return size
+
+    @property
     def auxiliary_in_eval(self) -> bool:
         """Whether auxiliary logits are given in evaluation mode too."""
         return bool(self.network.auxiliary_in_eval)

@@ -61,6 +61,26 @@ def parameters(network: nn.Module) -> dict[str, int]:
     return rows | {"total": sum(rows.values())}
 
 
+def exported_bytes(network: nn.Module) -> int:
+    """What the network's numbers take in a file, in fp32: no auxiliary head, batch norm folded.
+
+    A batch norm's scale goes into the convolution before it, its shift stays as that one's bias.
+
+    Example:
+        >>> exported_bytes(nn.Sequential(nn.Conv2d(3, 5, 1, bias=False), nn.BatchNorm2d(5)))
+        80
+    """
+    auxiliary = getattr(network, "auxiliary_prefix", "auxiliary_head.")
+    count = 0
+    for name, module in network.named_modules():
+        if f"{name}.".startswith(auxiliary):
+            continue
+        folded = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        for key, value in module.named_parameters(recurse=False):
+            count += 0 if folded and key == "weight" else value.numel()
+    return 4 * count
+
+
 def parts(network: nn.Module) -> dict[str, nn.Module]:
     """The parts by name: of a network of ours those it has, else ``network`` alone."""
     if not (attributes := _attributes(network)):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
+from bpkd.networks.sizes import same_size
 from bpkd.support.messages import one_line
 
 #: Sides without a common factor with any stride.
@@ -86,7 +87,7 @@ def padded(images: Tensor, multiple: int) -> Tensor:
         torch.Size([1, 1, 4, 4])
     """
     bottom, right = (-side % multiple for side in images.shape[-2:])
-    return F.pad(images, (0, right, 0, bottom)) if bottom or right else images
+    return images if same_size((bottom, right), (0, 0)) else F.pad(images, (0, right, 0, bottom))
 
 
 def cut(maps: Tensor, size: Sequence[int], whole: Sequence[int]) -> Tensor:
@@ -101,7 +102,7 @@ def cut(maps: Tensor, size: Sequence[int], whole: Sequence[int]) -> Tensor:
         >>> cut(torch.zeros(1, 1, 4, 4), (33, 64), (64, 64)).shape
         torch.Size([1, 1, 3, 4])
     """
-    if tuple(size) == tuple(whole):
+    if same_size(size, whole):
         return maps
     h, w = (-(-m * s // p) for m, s, p in zip(maps.shape[-2:], size, whole, strict=True))
     return maps[..., :h, :w]

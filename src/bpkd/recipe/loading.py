@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
@@ -37,15 +39,34 @@ def load_recipe(
     """
     path = find(source)
     try:
-        recipe = _validated(path, overrides)
+        return _recipe(read(path), path, overrides, imports)
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
+
+
+def recipe_in(page: Path, content: dict[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+    """A whole recipe that stands in another file.
+
+    Args:
+        page: that file, for messages.
+        content: its keys.
+        overrides: ``key=value``, dotted.
+
+    Raises:
+        UserError: as :func:`load_recipe`.
+    """
+    return _recipe(OmegaConf.create(content), page, overrides)
+
+
+def _recipe(
+    content: DictConfig, path: Path, overrides: Sequence[str], imports: Imports = "all"
+) -> Recipe:
+    recipe = _validated(content, path, overrides)
     recipe.check(str(path), imports)
     return recipe
 
 
-def _validated(path: Path, overrides: list[str] | tuple[str, ...]) -> Recipe:
-    content = read(path)
+def _validated(content: DictConfig, path: Path, overrides: Sequence[str]) -> Recipe:
     for override in overrides:
         change(content, override)
     try:

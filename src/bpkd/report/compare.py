@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,16 +10,19 @@ from typing import Any
 
 from bpkd.datasets.building import build_data
 from bpkd.datasets.classes_file import read_classes
+from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 from bpkd.inference.evaluation import evaluate
+from bpkd.inference.predictor import classes_at, megabytes, recipe_at
+from bpkd.inference.timing import milliseconds
 from bpkd.inference.windows import build_inference
 from bpkd.networks.class_map import aligned
-from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Network
 from bpkd.report.figure import comparison
 from bpkd.report.table import Row
 from bpkd.runs.loading import load
+from bpkd.support.formats import is_network_file
 
 
 def compare(
@@ -31,7 +35,8 @@ def compare(
     """Measure runs on a split, a row each; runs that differ in their seed alone share a row.
 
     Args:
-        runs: folders of runs on one data set.
+        runs: folders of runs on one data set, and files that ``bpkd export`` wrote. Where there is
+            a file, each row has the size on the disk and the time on one thread, too.
         overrides: ``key=value``, dotted, for all of them.
         split: train, val or test.
         progress: wraps each loader, e.g. to draw a bar.
@@ -44,24 +49,28 @@ def compare(
     rows: dict[str, Row] = {}
     for run, name in names.items():
         row = rows.setdefault(name, Row(name, []))
-        row.scores.append(evaluate(run, *overrides, split=split, progress=progress, say=say))
+        found = evaluate(run, *overrides, split=split, progress=progress, say=say)
+        row.scores.append(dict(found))
+    if any(map(is_network_file, names)):
+        data = build_data(recipe_at(Path(runs[0]), overrides), split)
+        image = to_float(data[0][0])[None]
+        done = Counter[str]()
+        for run, name in names.items():
+            scores = rows[name].scores[done[name]]
+            scores["megabytes"] = megabytes(run)
+            scores["milliseconds_1"] = milliseconds(run, image, threads=1)
+            done[name] += 1
     return list(rows.values())
 
 
 def recipes_of(runs: Sequence[str | Path], overrides: Sequence[str] = ()) -> dict[Path, Recipe]:
     """The recipe of each run; all have the same classes."""
-    recipes = {run: load_recipe(run / "recipe.yaml", tuple(overrides)) for run in map(_run, runs)}
-    classes = read_classes(Path(runs[0]))[0]
+    recipes = {run: recipe_at(run, overrides) for run in map(Path, runs)}
+    classes = classes_at(Path(runs[0]))
     for run in recipes:
-        if read_classes(run)[0] != classes:
+        if classes_at(run) != classes:
             raise UserError(f"{run} has other classes than {runs[0]}; compare runs on one data set")
     return recipes
-
-
-def _run(folder: str | Path) -> Path:
-    if not (Path(folder) / "recipe.yaml").is_file():
-        raise UserError(f"{folder}: no run here (no recipe.yaml); give the folder of a run")
-    return Path(folder)
 
 
 def names_of(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
@@ -69,6 +78,10 @@ def names_of(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
     first: dict[str, Recipe] = {}
     names = {}
     for run, recipe in recipes.items():
+        if is_network_file(run):  # of whichever run, it is a network of its own
+            alone = sum(other.name == run.name for other in recipes) == 1
+            names[run] = run.name if alone else str(run)
+            continue
         method = _without_seed(recipe)
         same = first.setdefault(recipe.name, method) == method
         names[run] = recipe.name if same else str(run)
@@ -110,7 +123,7 @@ def picture(
             networks["teacher"] = aligned(load(teacher), data.classes, own, str(teacher))
     for run, name in names_of(recipes).items():
         if name not in networks:
-            networks[name] = aligned(load(run), data.classes, read_classes(run)[0], str(run))
+            networks[name] = aligned(load(run), data.classes, classes_at(run), str(run))
     comparison(networks, data, Path(file), index, build_inference(first.evaluation))
 
 

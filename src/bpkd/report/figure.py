@@ -19,6 +19,7 @@ from bpkd.boundary import trimap_bands
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 from bpkd.inference.overlay import Picture, colourise, overlay
+from bpkd.inference.predictor import device_of
 from bpkd.inference.windows import Inference, predict, whole
 from bpkd.support.files import replacing
 
@@ -83,7 +84,7 @@ def comparison(
     labels = labels.long()
     maps = {"labels": labels}
     for name, network in networks.items():
-        device = next(network.parameters()).device
+        device = device_of(network)
         maps[name] = predict(network, to_float(image)[None].to(device), inference)[0].cpu()
     height, width = labels.shape
     window = busiest_window(labels, (max(1, height * 2 // 5), max(1, width * 2 // 5)))

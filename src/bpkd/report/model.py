@@ -12,7 +12,18 @@ import torch
 from torch import nn
 
 from bpkd.errors import UserError
-from bpkd.networks.cost import CONVENTION, INSTANCES, multiply_adds, parameters, strides
+from bpkd.inference.predictor import megabytes
+from bpkd.inference.timing import milliseconds
+from bpkd.networks.cost import (
+    CONVENTION,
+    INSTANCES,
+    exported_bytes,
+    multiply_adds,
+    parameters,
+    strides,
+)
+from bpkd.networks.files.counting import multiply_adds as file_multiply_adds
+from bpkd.networks.files.reading import FileNetwork
 from bpkd.networks.speed import ENOUGH, LEAST, MOST, speed
 from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
@@ -21,6 +32,7 @@ from bpkd.support.messages import one_line
 #: Each figure's column in a CSV file -> its name in a table.
 FIGURES = {
     "parameters": "parameters",
+    "exported": "exported size",
     "multiply_adds": "multiply-adds",
     "stride": "output stride",
     "milliseconds": "milliseconds",
@@ -33,6 +45,11 @@ STRIDE = (
 )
 INSTANCE_STRIDE = (
     "Of SOLOv2 it is that of the mask features; the neck's is that of its first level."
+)
+EXPORTED = (
+    "Exported size: of a network, its numbers in fp32 without the auxiliary head, batch norm "
+    "folded; of a file, the file. A file's multiply-adds are those of its convolutions and matrix "
+    "products alone."
 )
 
 
@@ -63,6 +80,8 @@ class Summary:
         value = self.figures.get(figure, {}).get(part)
         if value is None:
             return "-"
+        if figure == "exported":
+            return f"{value / 1e6:.2f} MB"
         if figure == "bytes":
             return f"{value / 2**20:.1f} MiB"
         if figure == "milliseconds":
@@ -106,8 +125,14 @@ def summarise(
     Raises:
         UserError: the network cannot run on an image of this size.
     """
+    if isinstance(network, FileNetwork):
+        return _of_file(name, network, size, device)
     classes = getattr(network, "num_classes", None) if classes is None else classes
-    summary = Summary(name, classes, {"parameters": {**parameters(network)}})
+    figures: dict[str, dict[str, float]] = {
+        "parameters": {**parameters(network)},
+        "exported": _whole(exported_bytes(network)),
+    }
+    summary = Summary(name, classes, figures)
     try:
         summary.figures["multiply_adds"] = {**multiply_adds(network, size)}
         summary.figures["stride"] = strides(network, size)
@@ -122,6 +147,29 @@ def summarise(
             at = f"{size[0]} x {size[1]} on {device}"
             raise UserError(f"{name} cannot run at {at}: {one_line(error)}") from error
         summary.figures |= {"milliseconds": milliseconds, "bytes": {**memory}}
+    return summary
+
+
+def _whole(value: float) -> dict[str, float]:
+    return {"total": value}
+
+
+def _of_file(name: str, network: FileNetwork, size: tuple[int, int], device: str | None) -> Summary:
+    """What a network's file costs; where it runs, nobody watches its parts or its memory."""
+    path = Path(network.path)
+    figures = {
+        "parameters": _whole(network.description.parameters),
+        "exported": _whole(1e6 * megabytes(path)),
+    }
+    summary = Summary(name, network.num_classes, figures)
+    if path.suffix == ".onnx":
+        try:
+            figures["multiply_adds"] = _whole(file_multiply_adds(network.path, size))
+        except UserError as error:
+            summary.problem = str(error)
+    if device is not None:
+        image = torch.rand(1, 3, *size)
+        figures["milliseconds"] = _whole(milliseconds(path, image, torch.get_num_threads()))
     return summary
 
 
@@ -147,7 +195,7 @@ def notes(
     convention, stride = CONVENTION, STRIDE
     if instances:
         convention, stride = f"{CONVENTION} {INSTANCES}", f"{STRIDE} {INSTANCE_STRIDE}"
-    lines = [f"One image of {size[0]} x {size[1]}. {convention}", stride]
+    lines = [f"One image of {size[0]} x {size[1]}. {convention}", EXPORTED, stride]
     if device is not None:
         lines.append(_measured(torch.device(device)))
     return lines + [summary.problem for summary in summaries if summary.problem]

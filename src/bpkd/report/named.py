@@ -17,12 +17,14 @@ from bpkd.datasets.building import build_data
 from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.networks.building import build_network
+from bpkd.networks.files.reading import read_network
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import change, shipped_recipes
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network, Teacher
 from bpkd.recipe.trust import own_recipe
 from bpkd.runs.loading import load
+from bpkd.support.formats import is_network_file
 from bpkd.support.messages import suggestion
 
 #: What libraries call the argument that loads, or downloads, trained weights.
@@ -80,6 +82,8 @@ def _find(name: str, changes: list[str], classes: int | None) -> list[Named]:
     own = [each for each in networks.__all__ if each not in _NO_NETWORKS]
     if (Path(name) / "recipe.yaml").is_file():
         return [_run(name, name, changes)]
+    if is_network_file(name):
+        return [Named(name, None, partial(read_network, name))]
     if name in own:
         return [_component(name, f"bpkd.networks.{name}", changes, classes)]
     if Path(name).suffix in (".yaml", ".yml") or name in shipped_recipes():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from bpkd.datasets.classes_file import read_classes
+from bpkd.inference.predictor import classes_at
 from bpkd.metrics.measures import Scores, scalars
 from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
@@ -55,6 +55,9 @@ class Row:
         first = self.scores[0]
         cells.append(f"{first['parameters'] / 1e6:.2f} M")
         cells.append(f"{mean(s['milliseconds'] for s in self.scores):.1f}")
+        if "megabytes" in first:
+            cells.append(f"{mean(s['milliseconds_1'] for s in self.scores):.1f}")
+            cells.append(f"{first['megabytes']:.2f}")
         return cells
 
     def names(self) -> list[str]:
@@ -108,8 +111,8 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
 
 
 def by_class(run: Path, scores: Scores) -> Columns:
-    """One run's scores, a row a class."""
-    return class_rows(read_classes(run)[0], scores)
+    """One run's, or file's, scores, a row a class."""
+    return class_rows(classes_at(run), scores)
 
 
 def class_rows(classes: Sequence[str], scores: Scores) -> Columns:
@@ -132,4 +135,5 @@ def _header(rows: Sequence[Row]) -> list[str]:
     """The names of the columns."""
     runs = max(len(row.scores) for row in rows)
     method = "run" if runs == 1 else f"mean ± spread of {runs} seeds"
-    return [method, *(COLUMNS[name] for name in _names(rows)), "parameters", "ms per image"]
+    more = ["ms, 1 thread", "MB"] if "megabytes" in rows[0].scores[0] else []
+    return [method, *(COLUMNS[name] for name in _names(rows)), "parameters", "ms per image", *more]

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bpkd.datasets.images import MAX_PIXELS, Reading
 from bpkd.recipe.sections import Data
 from bpkd.support.files import replacing
 
@@ -27,13 +26,6 @@ def measured_range(folder: Path) -> tuple[float, float] | None:
     # A run from before there was such a file, one of 8 bits, or a file that somebody changed.
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def reading_of(folder: Path, data: Data, max_pixels: int | None = None) -> Reading:
-    """How a run's photos are read: as its data set said, or as it was measured in training."""
-    given = data.arguments.get("value_range")
-    limit = max_pixels or data.arguments.get("max_pixels") or MAX_PIXELS
-    return Reading(tuple(given) if given else measured_range(folder), max_pixels=limit)
 
 
 def as_measured(folder: Path, data: Data) -> None:

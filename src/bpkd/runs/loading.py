@@ -12,12 +12,14 @@ from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.networks.building import build_network
 from bpkd.networks.class_map import ClassMapped, groups
+from bpkd.networks.files.reading import read_network
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network
 from bpkd.recipe.trust import require, somebodys_run
 from bpkd.runs.overwriting import check_whole
 from bpkd.support.files import replacing
 from bpkd.support.finite import check_network
+from bpkd.support.formats import is_network_file
 from bpkd.support.messages import one_line
 from bpkd.support.tensors import load_into, load_tensors, read_tensors
 
@@ -27,8 +29,8 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
     """The network that a run trained, ready to use.
 
     Args:
-        run: the run's folder.
-        checkpoint: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
+        run: the run's folder, or a file that ``bpkd export`` wrote.
+        checkpoint: of a run: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
 
     Returns:
         The network in evaluation mode, with ``classes`` and ``palette``.
@@ -37,6 +39,8 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
         UserError: no such run, no such checkpoint in it, or its network is of a module outside the
             known libraries, and nobody has consented: see :mod:`bpkd.recipe.trust`.
     """
+    if is_network_file(run):
+        return read_network(run)
     folder = Path(run)
     check_whole(folder)
     if not (folder / "recipe.yaml").is_file():

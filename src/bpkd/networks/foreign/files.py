@@ -1,9 +1,9 @@
-"""TorchScript files and exported programs: a network without its code, as a teacher."""
+"""Files of networks (ONNX, TorchScript, exported programs): without its code, as a teacher."""
 
 from __future__ import annotations
 
-import logging
-import warnings
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,27 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
+from bpkd.networks.files.programs import last_line, load_program
+from bpkd.networks.files.reading import open_program
 from bpkd.networks.foreign.normalisation import IMAGENET, Colour, normalisation
 from bpkd.networks.foreign.wrapper import ForeignNetwork
-from bpkd.support.messages import one_line
+from bpkd.support.formats import format_of
+
+
+class Elsewhere(nn.Module):
+    """A network that another library than PyTorch runs, on the CPU.
+
+    Args:
+        run: images (N, 3, H, W) on the CPU -> logits.
+    """
+
+    def __init__(self, run: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.run = run
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> logits (N, C, h, w), on the images' device."""
+        return self.run(images.detach()).to(images.device, images.dtype)
 
 
 class Program(nn.Module):
@@ -41,10 +59,10 @@ class Program(nn.Module):
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).strip().rsplit("\n", maxsplit=1)[-1]
             raise UserError(
-                f"{self.path}: does not take images of shape {tuple(images.shape)}: {reason}; "
-                "export it with dynamic batch, height and width, or train on crops of its size"
+                f"{self.path}: does not take images of shape {tuple(images.shape)}: "
+                f"{last_line(error)}; export it with dynamic batch, height and width, or "
+                "train on crops of its size"
             ) from error
 
 
@@ -57,15 +75,18 @@ def from_file(
     scale: float | None = None,
     rgb: bool | None = None,
 ) -> ForeignNetwork:
-    """A TorchScript file (``.pt``, ``.ts``) or an exported program (``.pt2``), as a teacher.
+    """An ONNX, OpenVINO or TorchScript file or an exported program, as a teacher.
 
-    Such a file is a program: load none from strangers. It has logits, and no features by name.
-    Write it in evaluation mode, with dynamic batch size, height and width.
+    A TorchScript file (``.pt``, ``.ts``) or exported program (``.pt2``) is a program: load none
+    from strangers. An ONNX (``.onnx``) or OpenVINO (``.xml``) file is data, and runs on the CPU.
+    Each has logits, and no features by name. Write it in evaluation mode, with dynamic batch size,
+    height and width.
 
     Args:
         num_classes: C; None to take what it gives.
-        path: the file that ``torch.jit.save`` or ``torch.export.save`` wrote.
-        mean: of the images, default ImageNet's; 0 and 1 where the program itself normalises.
+        path: the file.
+        mean: of the images, default ImageNet's; 0 and 1 where the program itself normalises, as
+            what ``bpkd export`` wrote does.
         std: the same.
         scale: what images in [0, 1] are multiplied by first.
         rgb: False for a network that wants blue first.
@@ -82,32 +103,27 @@ def from_file(
         torch.Size([1, 5, 8, 8])
     """
     if not path:
-        raise UserError("path is missing: expected a TorchScript or .pt2 file")
+        raise UserError("path is missing: expected an ONNX, TorchScript or .pt2 file")
     if not Path(path).is_file():
-        raise UserError(f"{path}: no such file; give a TorchScript or .pt2 file")
-    given = normalisation(IMAGENET, mean=mean, std=std, scale=scale, rgb=rgb)
-    program = Program(_load(path), path)
-    foreign = ForeignNetwork(program, given, num_classes, path)
+        raise UserError(f"{path}: no such file; give an ONNX, TorchScript or .pt2 file")
+    program, metadata = _program(path)
+    defaults = {"mean": (0, 0, 0), "std": (1, 1, 1)} if "bpkd" in metadata else IMAGENET
+    given = normalisation(defaults, mean=mean, std=std, scale=scale, rgb=rgb)
+    names = json.loads(metadata.get("classes", "null")) if "bpkd" in metadata else None
+    if metadata.get("output") == '"labels"':
+        raise UserError(f"{path}: gives labels, a teacher needs logits: export without --argmax")
+    own = num_classes if names is None or num_classes is not None else len(names)
+    foreign = ForeignNetwork(program, given, own, path)
+    foreign.classes = names
     foreign.teacher_only = True
     return foreign
 
 
-def _load(path: str) -> nn.Module:
-    log = logging.getLogger("torch.export")
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # it writes a traceback of each attempt
-    try:
-        if path.endswith(".pt2"):
-            return torch.export.load(path).module()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of TorchScript's age
-            program: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-        return program.eval()
-    except Exception as error:  # whatever the readers meet damaged or other files with
-        reason = one_line(error).split(". ")[0]
-        raise UserError(
-            f"{path}: holds no program: {reason}; expected what torch.jit.save (.pt) or "
-            "torch.export.save (.pt2) wrote; weights alone go under checkpoint, beside the network"
-        ) from error
-    finally:
-        log.setLevel(level)
+def _program(path: str) -> tuple[nn.Module, dict[str, str]]:
+    """What runs the file, and what it says of itself."""
+    kind = format_of(path)
+    if kind is not None and kind.extra:
+        program = open_program(path)
+        return Elsewhere(program), program.metadata
+    module, text = load_program(path)
+    return Program(module, path), json.loads(text or "{}")

@@ -19,6 +19,7 @@ from bpkd.datasets.pascal_context import PascalContext
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 from bpkd.inference.overlay import colourise, overlay
+from bpkd.inference.predictor import device_of
 from bpkd.inference.windows import Inference, build_inference, predict
 from bpkd.report.compare import names_of, recipes_of, teacher_of
 from bpkd.report.figure import frame
@@ -182,6 +183,6 @@ def _draw_row(axes: Any, page: Page, row: Gain, width: int) -> None:
 
 
 def _classes(network: nn.Module, image: Tensor, inference: Inference) -> Tensor:
-    device = next(network.parameters()).device
+    device = device_of(network)
     with torch.no_grad():
         return predict(network, to_float(image)[None].to(device), inference)[0].cpu().long()

@@ -1,0 +1,109 @@
+"""Every network as an ONNX file: is it the same network, for any size and for one?
+
+    python -m benchmarks.export [NAME ...] [--only any|one]
+
+Each is built with random weights and 19 classes, exported, loaded in a new process and compared on
+random images: for any size at 192 x 256 and at 145 x 193, which is no multiple of a stride; for one
+size at 192 x 256. ``difference`` is the largest between two logits, beside their range; ``changed``
+the share of pixels whose class differs, ``outline`` that share within 3 px of an outline. A network
+that cannot be exported has the reason in its row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bpkd import networks
+from bpkd.errors import UserError
+from bpkd.export.leaving import Leaving
+from bpkd.export.verification import Verified, verify
+from bpkd.export.writing import Job, onnx
+from bpkd.networks.files.described import Description
+from bpkd.networks.foreign import from_smp, from_torchvision, from_transformers
+
+CLASSES = 19
+SIZE, ODD = (192, 256), (145, 193)
+SEGFORMER = {
+    "model_type": "segformer",
+    "depths": [1, 1, 1, 1],
+    "hidden_sizes": [16, 32, 64, 128],
+    "decoder_hidden_size": 64,
+}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    name: partial(getattr(networks, name), CLASSES)
+    for name in (
+        "pspnet_r18",
+        "isanet_r18",
+        "hrnet_w18s",
+        "deeplabv3plus_mv2",
+        "pspnet_r101",
+        "isanet_r101",
+        "hrnet_w48",
+        "deeplabv3plus_r101",
+    )
+}
+for backbone in ("resnet18", "mobilenetv3_large_100", "convnext_atto"):
+    NETWORKS[f"PSPNet {backbone}"] = partial(networks.PSPNet, CLASSES, backbone, 16, 64)
+    NETWORKS[f"DeepLabV3Plus {backbone}"] = partial(
+        networks.DeepLabV3Plus, CLASSES, backbone, 16, 64
+    )
+NETWORKS |= {
+    "transformers SegFormer": partial(from_transformers, CLASSES, config=SEGFORMER),
+    "smp FPN resnet18": partial(from_smp, CLASSES, "FPN", encoder_name="resnet18"),
+    "torchvision LRASPP": partial(from_torchvision, CLASSES, "lraspp_mobilenet_v3_large"),
+}
+
+
+def compared(network: nn.Module, size: tuple[int, int] | None) -> Verified:
+    """A network written for any size (None) or one, and compared in a new process."""
+    known = Description(
+        classes=[f"class {i}" for i in range(CLASSES)], palette=[(i, 0, 0) for i in range(CLASSES)],
+        size=size,
+    )  # fmt: skip
+    leaving = Leaving(network, known)
+    sizes = [SIZE, ODD] if size is None else [size]
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.rand(1, 3, *each, generator=generator) for each in sizes]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.onnx"
+        onnx(Job(leaving, known), file)
+        return verify(leaving, file, images, "random images")
+
+
+def row(name: str, size: tuple[int, int] | None) -> str:
+    """A line of the table."""
+    torch.manual_seed(0)
+    kind = "any" if size is None else f"{size[0]} x {size[1]}"
+    try:
+        found = compared(NETWORKS[name]().eval(), size)
+    except UserError as error:
+        return f"| {name} | {kind} | - | - | - | {error} |"
+    return (
+        f"| {name} | {kind} | {found.difference:.1g} of {found.spread:.2g} | "
+        f"{100 * found.changed:.3f}% | {100 * found.outline:.3f}% | |"
+    )
+
+
+def main() -> None:
+    """Print the table, line by line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
+    parser.add_argument("--only", choices=("any", "one"))
+    given = parser.parse_args()
+    print("| network | sizes | difference | changed | outline | |")
+    print("| --- | --- | ---: | ---: | ---: | --- |", flush=True)
+    sizes = {"any": [None], "one": [SIZE], None: [None, SIZE]}[given.only]
+    for name in given.names or NETWORKS:
+        for size in sizes:
+            print(row(name, size), flush=True)
+
+
+if __name__ == "__main__":
+    main()

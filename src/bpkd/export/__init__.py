@@ -1,0 +1,1 @@
+"""Out of the lab: a network as a file, proven to be the same network."""

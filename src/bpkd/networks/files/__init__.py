@@ -1,0 +1,1 @@
+"""Networks that are files: exported ones, read and run without their code."""
