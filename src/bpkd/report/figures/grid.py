@@ -182,6 +182,7 @@ def _draw_row(axes: Any, page: Page, row: Gain, width: int) -> None:
 
 
 def predicted(network: nn.Module, image: Tensor, inference: Inference) -> Tensor:
+    """The classes (H, W) that a network sees in an image uint8 (3, H, W)."""
     device = next(network.parameters()).device
     with torch.no_grad():
         return predict(network, to_float(image)[None].to(device), inference)[0].cpu().long()

@@ -56,8 +56,7 @@ def measures(
             ahead = None if first is None or last is None else last - first
             bars.append(ClassBars(index, label, colour, values, ahead))
         found.append(Measure(_title(name), bars))
-    # The two that the page is about come first.
-    return sorted(found, key=lambda m: (not m.title.startswith(("IoU", "trimap")),))
+    return sorted(found, key=lambda measure: measure.title == "accuracy")
 
 
 def _by_class(value: object, classes: int) -> bool:

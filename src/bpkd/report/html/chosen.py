@@ -43,7 +43,8 @@ def choose(runs: Sequence[str | Path], overrides: Sequence[str] = ()) -> Chosen:
     """Read what runs say of themselves.
 
     Raises:
-        UserError: a folder is no run, a table of it is damaged, or the runs are not on one data set.
+        UserError: a folder is no run, a table of it is damaged, or the runs are not on one
+            data set.
     """
     recipes = recipes_of(runs, overrides)
     (first, own), *others = recipes.items()
@@ -64,7 +65,7 @@ def choose(runs: Sequence[str | Path], overrides: Sequence[str] = ()) -> Chosen:
 def _labels(
     methods: Mapping[str, Sequence[Path]], recipes: Mapping[Path, Recipe]
 ) -> dict[Path, str]:
-    """Its method's name; with its seed where there are several; its folder where even that fails."""
+    """Its method's name, with its seed where there are several; else its folder."""
     labels = {
         run: name if len(same) == 1 else f"{name}, seed {recipes[run].seed}"
         for name, same in methods.items()

@@ -105,8 +105,8 @@ def _page(
 ) -> str:
     methods, data = list(chosen.methods), page.data
     runs = {label: run for run, label in chosen.labels.items()}
-    environment, missing = settings.environment_sheet(runs)
-    notes = remarks(chosen) + missing + [s.problem for s in summaries if s.problem]
+    where = settings.environments(runs)
+    notes = remarks(chosen) + where.remarks + [s.problem for s in summaries if s.problem]
     for note in notes:
         say(note)
     colours = {run: place for place, same in enumerate(chosen.methods.values()) for run in same}
@@ -137,7 +137,8 @@ def _page(
         after=last + 1,
         recipes=settings.recipe_sheet(recipes),
         recipe_texts=settings.recipe_texts(recipes),
-        environment=environment,
+        shared=where.shared,
+        environment=where.sheet,
         cost=_cost(summaries),
         cost_notes=model.notes(summaries, size),
     )

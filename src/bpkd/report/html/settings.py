@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,23 @@ def flattened(value: Any, key: str = "") -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
 
 
-def environment_sheet(runs: Mapping[str, Path]) -> tuple[Sheet, list[str]]:
-    """Where the runs were trained, and what is missing of that: a line each."""
+@dataclass
+class Environments:
+    """Where runs were trained.
+
+    Attributes:
+        shared: what is the same in all.
+        sheet: the rest, a column a run.
+        remarks: what is missing: a line each.
+    """
+
+    shared: list[tuple[str, str]]
+    sheet: Sheet
+    remarks: list[str]
+
+
+def environments(runs: Mapping[str, Path]) -> Environments:
+    """What the runs' ``environment.json`` say."""
     found, remarks = [], []
     for name, run in runs.items():
         try:
@@ -55,20 +71,9 @@ def environment_sheet(runs: Mapping[str, Path]) -> tuple[Sheet, list[str]]:
             found.append({})
             remarks.append(f"{name}: no whole environment.json, so where it ran is not known")
     keys = list(dict.fromkeys(key for each in found for key in each))
-    rows = [[Cell(key), *(Cell(each.get(key, _NONE)) for each in found)] for key in keys]
-    return Sheet("", ["", *runs], rows, sortable=False), remarks
-
-
-def unfinished(
-    runs: Mapping[str, Path], recipes: Sequence[Recipe], curves: Sequence[Any]
-) -> list[str]:
-    """A line about each run that has not come to its end."""
-    lines = []
-    for (name, _), recipe, found in zip(runs.items(), recipes, curves, strict=True):
-        measured = [int(points[-1][0]) for key, points in found.items() if key.startswith("val/")]
-        if recipe.max_iters and max(measured, default=0) < recipe.max_iters:
-            at = f"iteration {max(measured)}" if measured else "an iteration that is not known"
-            lines.append(
-                f"{name} is not finished: measured as it was at {at} of {recipe.max_iters}"
-            )
-    return lines
+    lines = {key: [each.get(key, _NONE) for each in found] for key in keys}
+    shared = [(key, values[0]) for key, values in lines.items() if len(set(values)) == 1]
+    rows = [
+        [Cell(key), *map(Cell, values)] for key, values in lines.items() if len(set(values)) > 1
+    ]
+    return Environments(shared, Sheet("", ["", *runs], rows, sortable=False), remarks)
