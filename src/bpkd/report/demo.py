@@ -17,7 +17,7 @@ TAUGHT = ("cwd", "bpkd")
 
 
 def demo(out: Path, seed: int, console: Console) -> Path:
-    """Train a teacher and three students of one budget; print a table; draw a picture; write the report.
+    """Train a teacher and three students of one budget; show them: a table, a picture, a report.
 
     Args:
         out: where the runs go; earlier runs of the demo there are replaced.

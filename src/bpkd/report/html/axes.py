@@ -63,8 +63,9 @@ def axis(values: Sequence[float], begin: float, end: float, log: bool = False) -
     else:
         ticks = [float(t) for t in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)]
         made = Axis(low, high, begin, end, False, [])
-    near = 1e-9 * (high - low)
-    made.ticks = [(made.place(t), _text(t)) for t in ticks if low - near <= t <= high + near]
+    left, right = sorted((begin, end))
+    places = ((made.place(tick), _text(tick)) for tick in ticks)
+    made.ticks = [(place, text) for place, text in places if left <= place <= right]
     return made
 
 

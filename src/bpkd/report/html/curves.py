@@ -97,8 +97,8 @@ def charts(runs: Sequence[tuple[str, int, Curves]], width: int) -> tuple[list[Ch
     scores = {f"val/{k.format(width=width)}": v.format(width=width) for k, v in _SCORES.items()}
     names = list(dict.fromkeys(name for *_, curves in runs for name in curves))
     losses = [name for name in names if name.startswith("training/loss")]
-    first = [*list(scores)[:3], "training/loss/segmentation"]
-    rest = [*list(scores)[3:], *losses, "training/lr"]
+    first = [*scores, "training/loss/segmentation", "training/loss"]
+    rest = [*losses, "training/lr"]
     titles: Mapping[str, str] = {
         **{name: name.removeprefix("training/") for name in names},
         **{name: f"validation: {title}" for name, title in scores.items()},
