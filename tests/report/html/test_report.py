@@ -107,16 +107,19 @@ def test_mistakes_get_one_line(copies: dict[str, Path], tmp_path: Path) -> None:
     broken(plain, "classes.csv", classes.rpartition("a &")[0])
     assert "has other classes than" in line(big, plain)
     broken(plain, "classes.csv", classes)
-    recipe = (plain / "recipe.yaml").read_text()
-    broken(plain, "recipe.yaml", recipe.replace("datasets.folder.Folder", "datasets.voc.VOC"))
+    on_other_data(plain / "recipe.yaml", "bpkd.datasets.voc.VOC\n  root: nowhere")
     assert "report runs on one data set" in line(big, plain)
 
 
-def test_another_task_is_refused(copies: dict[str, Path], tmp_path: Path) -> None:
-    recipe = copies["big"] / "recipe.yaml"
-    use = "bpkd.datasets.instance_scenes.InstanceScenes"
+def on_other_data(recipe: Path, use: str) -> None:
+    """A run's recipe, with another data set."""
     text = recipe.read_text()
     begin, end = text.index("data:"), text.index("augment:")
     recipe.write_text(f"{text[:begin]}data:\n  use: {use}\n{text[end:]}")
+
+
+def test_another_task_is_refused(copies: dict[str, Path], tmp_path: Path) -> None:
+    use = "bpkd.datasets.instance_scenes.InstanceScenes"
+    on_other_data(copies["big"] / "recipe.yaml", use)
     told = refused("report", copies["big"], "--out", tmp_path / "r.html")
     assert "'instance'" in told
