@@ -66,6 +66,15 @@ def test_the_command(runs: dict[str, Path], tmp_path: Path) -> None:
     assert "the 1 image of" in out.read_text().replace("<b>", "")
 
 
+def test_a_table_of_the_paper_as_a_page(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "table.html"
+    text = done("table", "2", "--data", "cityscapes", "--html", file)
+    assert text.splitlines()[-1] == f"page: {file}"
+    found = Reader(file.read_text())
+    assert found.names.count("tr") > 10 and "bpkd" in "".join(found.words).lower()
+    assert "cannot be written" in refused("table", "1", "--html", tmp_path)
+
+
 def test_a_run_that_goes_on_is_told(copies: dict[str, Path], tmp_path: Path) -> None:
     recipe = copies["plain"] / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("max_iters: 2", "max_iters: 50"))
