@@ -15,6 +15,7 @@ from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
     figures,
     methods,
     model,
+    report,
     runs,
     starting,
     tables,
@@ -51,6 +52,7 @@ takes any class, your own included. Then
     bpkd train teacher.yaml
     bpkd train student.yaml
     bpkd compare runs/teacher runs/student --out picture.png
+    bpkd report runs/teacher runs/student --out report.html
     bpkd predict runs/student photos --out predictions
 
 A *run* is the folder that training leaves behind, `runs/RECIPE`: weights, numbers, the recipe.

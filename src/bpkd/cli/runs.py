@@ -214,7 +214,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option(help="Another seed, another demo.")] = 0,
 ) -> None:
-    """Show the method on embedded scenes: a table, a picture.
+    """Show the method on embedded scenes: a table, a picture, a report.
 
     Trains a teacher, a plain student, a CWD student and a BPKD student, all students from the
     same initial weights with the same budget: some minutes on two CPU cores.

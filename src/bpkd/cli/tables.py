@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bpkd.cli.common import Overrides, app, bar, console, put
+from bpkd.support.messages import printable
 
 if TYPE_CHECKING:
     from bpkd.report.paper_grid import Grid
@@ -81,6 +82,9 @@ def table(
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write it as CSV.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write it as a page for a browser.")
+    ] = None,
 ) -> None:
     """Print one of the paper's tables, with your runs beside the published numbers.
 
@@ -102,8 +106,9 @@ def table(
         if number not in _GAINS:
             raise UserError(f"table {number} has no --gains; {', '.join(_GAINS)} have")
         _refuse(f"{number} --gains", (), **options)
-    if csv is not None:
-        check_writable(csv)  # measuring the runs may take hours
+    for file in (csv, html):
+        if file is not None:
+            check_writable(file)  # measuring the runs may take hours
     grids = _gains(number) if gains else _grids(number, runs, data or [], pair, width, published)
     page = console()
     for grid in grids:
@@ -116,6 +121,11 @@ def table(
         typer.echo(f"bpkd: {warning}", err=True)
     if csv is not None:
         grids[0].write_csv(csv, grids)
+    if html is not None:
+        from bpkd.report.html.sheet import write_grids
+
+        write_grids(html, f"Table {number} of the BPKD paper", grids)
+        print(f"page: {printable(str(html))}")
 
 
 #: Options that say something about a table.

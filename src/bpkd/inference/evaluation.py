@@ -90,10 +90,11 @@ def _in_order_of(network: ClassMapped, scores: Scores) -> Scores:
     """Scores of a data set's classes in the order of the network's own, where it is another."""
     place = {group[0]: index for index, group in enumerate(network.groups)}
     order = [place[index] for index in range(len(place))]
-    return {
-        name: [value[index] for index in order] if isinstance(value, list) else value
-        for name, value in scores.items()
-    }
+
+    def ordered(value: Any) -> Any:
+        return [ordered(value[index]) for index in order] if isinstance(value, list) else value
+
+    return {name: ordered(value) for name, value in scores.items()}
 
 
 def measure(
@@ -124,6 +125,8 @@ def measure(
         times.append((time.perf_counter() - begin) / len(images))
         measures.update(prediction, task.target(target, device))
     scores: Scores = measures.compute()
+    if (matrix := getattr(measures, "confusion", None)) is not None:
+        scores["confusion"] = matrix.tolist()
     scores["parameters"] = parameter_count(network)
     scores["milliseconds"] = 1000 * median(times)
     return scores

@@ -65,13 +65,17 @@ def kept(file: Path, question: str, best_by: str, classes: int) -> Scores | None
             return None
         scores: Scores = content["scores"]
         whole = {best_by, "parameters", "milliseconds"} <= scores.keys()
-        for value in scores.values():
-            numbers = value if isinstance(value, list) else [value]
-            lists = len(numbers) == classes or not isinstance(value, list)
-            whole = whole and lists and all(type(n) in (int, float) for n in numbers)
+        whole = whole and all(_numbers(value, classes) for value in scores.values())
         return scores if whole else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _numbers(value: Any, classes: int) -> bool:
+    """Whether a score is a number, or a list of one a class, or, of confusions, of such lists."""
+    if isinstance(value, list):
+        return len(value) == classes and all(_numbers(each, classes) for each in value)
+    return type(value) in (int, float)
 
 
 def keep(file: Path, question: str, scores: Scores) -> str:

@@ -45,6 +45,12 @@ class Measures(nn.Module):
         for part in self.parts:
             part.update(prediction, labels)  # type: ignore[operator]
 
+    @property
+    def confusion(self) -> Tensor:
+        """Pixels of each pair of classes, counted in this process: (C, C) int64; rows are true."""
+        matrix: Tensor = self.parts[0].matrix  # type: ignore[assignment]
+        return matrix
+
     def compute(self) -> Scores:
         """The numbers over all that was counted, in all processes."""
         scores: Scores = {}

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from bpkd.datasets.building import build_data
 from bpkd.datasets.classes_file import read_classes
 from bpkd.datasets.transforms import to_float
@@ -113,18 +115,28 @@ def picture(
             or kind of picture.
     """
     recipes = recipes_of(runs, overrides)
-    networks = {}
-    teacher = teacher_of(list(recipes.values()))
     first = next(iter(recipes.values()))
     data = build_data(first, split)
+    networks = networks_of(recipes, data)
+    comparison(networks, data, Path(file), index, build_inference(first.evaluation))
+
+
+def networks_of(recipes: Mapping[Path, Recipe], data: Any) -> dict[str, nn.Module]:
+    """The networks by name, with the data set's classes: the runs' teacher, if it is none of them
+    and still there, then the first run of each method.
+    """
+    networks: dict[str, nn.Module] = {}
+    names = names_of(recipes)
+    teacher = teacher_of(list(recipes.values()))
     if teacher is not None and teacher.resolve() not in {run.resolve() for run in recipes}:
+        title = "teacher" if "teacher" not in names.values() else str(teacher)
         own = read_classes(teacher)[0]
         with suppress(UserError):  # one of other classes is not comparable
-            networks["teacher"] = aligned(load(teacher), data.classes, own, str(teacher))
-    for run, name in names_of(recipes).items():
+            networks[title] = aligned(load(teacher), data.classes, own, str(teacher))
+    for run, name in names.items():
         if name not in networks:
             networks[name] = aligned(load(run), data.classes, classes_at(run), str(run))
-    comparison(networks, data, Path(file), index, build_inference(first.evaluation))
+    return networks
 
 
 def teacher_of(recipes: Sequence[Recipe]) -> Path | None:

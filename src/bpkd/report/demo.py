@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bpkd.report import table
 from bpkd.report.compare import compare, picture
+from bpkd.report.html.report import report
 from bpkd.training.run import train
 
 STUDENTS = ("plain", "cwd", "bpkd")
@@ -16,7 +17,7 @@ TAUGHT = ("cwd", "bpkd")
 
 
 def demo(out: Path, seed: int, console: Console) -> Path:
-    """Train a teacher and three students of one budget; print a table; draw a picture.
+    """Train a teacher and three students of one budget; show them: a table, a picture, a report.
 
     Args:
         out: where the runs go; earlier runs of the demo there are replaced.
@@ -24,7 +25,7 @@ def demo(out: Path, seed: int, console: Console) -> Path:
         console: where it is told.
 
     Returns:
-        The picture's file.
+        The report's file.
     """
     begin = time.monotonic()
     for name in ("teacher", *STUDENTS):
@@ -39,5 +40,9 @@ def demo(out: Path, seed: int, console: Console) -> Path:
     table.write_csv(rows, out / "table.csv")
     file = out / "compare.png"
     picture(runs, file, split="test")
-    console.print(f"picture: [bold]{file}[/bold] ({time.monotonic() - begin:.0f} s in all)")
-    return file
+    console.print(f"picture: [bold]{file}[/bold]")
+    page = out / "report.html"
+    report(runs, page, say=lambda line: None)  # the runs are measured a moment ago
+    seconds = time.monotonic() - begin
+    console.print(f"report, for any browser: [bold]{page}[/bold] ({seconds:.0f} s in all)")
+    return page

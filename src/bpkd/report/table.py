@@ -66,7 +66,7 @@ class Row:
 
     def header(self) -> list[str]:
         """The names of the columns."""
-        return _header([self])
+        return header([self])
 
 
 def spread(values: Sequence[float]) -> str:
@@ -82,18 +82,18 @@ def spread(values: Sequence[float]) -> str:
 
 def terminal(rows: Sequence[Row], title: str) -> Columns:
     """For the terminal; single runs fit into 80 characters."""
-    first, *others = _header(rows)
-    header = [first, *(name.replace(" ", "\n") for name in others)]
-    return Columns(header, [row.cells(_names(rows)) for row in rows], title)
+    first, *others = header(rows)
+    titles = [first, *(name.replace(" ", "\n") for name in others)]
+    return Columns(titles, [row.cells(score_names(rows)) for row in rows], title)
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table for a Markdown page."""
-    header = _header(rows)
+    titles = header(rows)
     lines = [
-        header,
-        ["---"] + ["---:"] * (len(header) - 1),
-        *(row.cells(_names(rows)) for row in rows),
+        titles,
+        ["---"] + ["---:"] * (len(titles) - 1),
+        *(row.cells(score_names(rows)) for row in rows),
     ]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
@@ -118,6 +118,7 @@ def by_class(run: Path, scores: Scores) -> Columns:
 def class_rows(classes: Sequence[str], scores: Scores) -> Columns:
     """Scores, a row a class."""
     lists = {name: values for name, values in scores.items() if isinstance(values, list)}
+    lists.pop("confusion", None)  # a row and a column a class
     header = ["class", *(name.replace("_", "\n").replace("@", "\n@ ") for name in lists)]
     rows = []
     for index, label in enumerate(classes):
@@ -126,14 +127,20 @@ def class_rows(classes: Sequence[str], scores: Scores) -> Columns:
     return Columns(header, rows, "by class, %")
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
+def score_names(rows: Sequence[Row]) -> list[str]:
     """The scores that any of the rows has a column for."""
     return [name for name in COLUMNS if any(name in row.names() for row in rows)]
 
 
-def _header(rows: Sequence[Row]) -> list[str]:
+def header(rows: Sequence[Row]) -> list[str]:
     """The names of the columns."""
     runs = max(len(row.scores) for row in rows)
     method = "run" if runs == 1 else f"mean ± spread of {runs} seeds"
     more = ["ms, 1 thread", "MB"] if "megabytes" in rows[0].scores[0] else []
-    return [method, *(COLUMNS[name] for name in _names(rows)), "parameters", "ms per image", *more]
+    return [
+        method,
+        *(COLUMNS[name] for name in score_names(rows)),
+        "parameters",
+        "ms per image",
+        *more,
+    ]

@@ -126,7 +126,7 @@ def gains(
     classes, found = len(page.data.classes), []
     for index in progress(images):
         image, labels = page.data[index]
-        before, after = (_classes(net, image, page.inference) for net in (first, last))
+        before, after = (predicted(net, image, page.inference) for net in (first, last))
         found.append(Gain(index, trimap_gain(before, after, labels.long(), classes, width)))
     return found
 
@@ -165,7 +165,7 @@ def grid_figure(page: Page, rows: Sequence[Gain], width: int) -> Figure:
 def _draw_row(axes: Any, page: Page, row: Gain, width: int) -> None:
     image, labels = page.data[row.index]
     labels, palette = labels.long(), page.data.palette
-    maps = {name: _classes(net, image, page.inference) for name, net in page.networks.items()}
+    maps = {name: predicted(net, image, page.inference) for name, net in page.networks.items()}
     height, breadth = labels.shape
     size = max(1, height * 2 // 5), max(1, breadth * 2 // 5)
     part = window([maps[name] for name in page.students], labels, size, width)
@@ -182,7 +182,8 @@ def _draw_row(axes: Any, page: Page, row: Gain, width: int) -> None:
         axes[1, column].imshow(colourise(known, palette)[part], interpolation="nearest")
 
 
-def _classes(network: nn.Module, image: Tensor, inference: Inference) -> Tensor:
+def predicted(network: nn.Module, image: Tensor, inference: Inference) -> Tensor:
+    """The classes (H, W) that a network sees in an image uint8 (3, H, W)."""
     device = device_of(network)
     with torch.no_grad():
         return predict(network, to_float(image)[None].to(device), inference)[0].cpu().long()

@@ -1,0 +1,28 @@
+"""The demo from end to end, with two iterations a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bpkd import train
+from bpkd.report import demo as module
+
+SHORT = ("max_iters=2", "evaluation.every=1", "batch_size=2", "data.count=3", "data.size=[48,64]")
+
+
+@pytest.mark.slow
+def test_it_ends_with_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(recipe: str, *changes: str, **options: Any) -> Path:
+        return train(recipe, *changes, *SHORT, "augment.crop=[32,32]", progress=False, **options)
+
+    monkeypatch.setattr(module, "train", short)
+    console = Console(record=True, width=200)
+    page = module.demo(tmp_path / "demo", 0, console)
+    assert page == tmp_path / "demo" / "report.html" and page.is_file()
+    assert "report, for any browser" in console.export_text().splitlines()[-1]
+    text = page.read_text()
+    assert "Bold: the best of plain, cwd, bpkd" in text  # the teacher is beside them
