@@ -30,6 +30,7 @@ from benchmarks.measuring import Procedure, milliseconds, peak_megabytes
 from bpkd.recipe.files import shipped_recipes
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
+from bpkd.recipe.trust import trusted
 from bpkd.training.building import build_distiller
 from bpkd.training.distiller import Distiller
 
@@ -57,10 +58,11 @@ def recipes(names: Sequence[str]) -> dict[str, Recipe]:
     described = {"use": network.use, **network.arguments}
     teacher = "teacher=" + yaml.safe_dump(described, default_flow_style=True, width=10_000)
     nothing = "losses={none: {use: benchmarks.methods.Nothing}}"
-    return {
-        "plain": load_recipe("methods/plain"),
-        "teacher alone": load_recipe("methods/kd", [teacher, nothing]),
-    } | {name: load_recipe(f"methods/{name}", [teacher]) for name in names}
+    with trusted():  # Nothing is no library's
+        return {
+            "plain": load_recipe("methods/plain"),
+            "teacher alone": load_recipe("methods/kd", [teacher, nothing]),
+        } | {name: load_recipe(f"methods/{name}", [teacher]) for name in names}
 
 
 def step(distiller: Distiller, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, ...]) -> None:
