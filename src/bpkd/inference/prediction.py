@@ -16,10 +16,12 @@ from torch import Tensor
 from bpkd.datasets.images import read_image
 from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
+from bpkd.inference.instance_prediction import predict_instances
 from bpkd.inference.overlay import overlay
 from bpkd.inference.photos import jobs
 from bpkd.inference.windows import Inference, build_inference, confident, slide
 from bpkd.inference.windows import predict as classes_of
+from bpkd.recipe.instance import InstanceRecipe
 from bpkd.recipe.loading import load_recipe
 from bpkd.runs.classes import write_classes
 from bpkd.runs.data import reading_of
@@ -38,10 +40,12 @@ class Predicted:
     Attributes:
         count: how many were segmented.
         failures: what was wrong with each of the others, a line each.
+        places: what was written, below the folder of the predictions.
     """
 
     count: int = 0
     failures: list[str] = field(default_factory=list)
+    places: tuple[str, ...] = ("labels", "overlays")
 
 
 def predict(
@@ -58,8 +62,10 @@ def predict(
     """Segment images with a run's network.
 
     Writes ``OUT/labels/NAME.png`` (8-bit class indices with the classes' colours as palette;
-    beyond 256 classes, 16 bits) and ``OUT/overlays/NAME.png``. Images in folders keep their place
-    below the folder. An image that cannot be read is left out, and the others are segmented.
+    beyond 256 classes, 16 bits) and ``OUT/overlays/NAME.png``; of objects what
+    :func:`~bpkd.inference.instance_prediction.predict_instances` says. Images in folders keep
+    their place below the folder. An image that cannot be read is left out, and the others are
+    segmented.
 
     Args:
         run: the run's folder.
@@ -94,6 +100,13 @@ def predict(
         reading_of(Path(run), recipe.data, max_pixels),
     )
     network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if isinstance(recipe, InstanceRecipe):
+        if window is not None or confidence is not None:
+            raise UserError(
+                "windows and labels to train on are for label maps; this run finds objects"
+            )
+        found = predict_instances(network, recipe, photos, Path(out), reading, progress)
+        return Predicted(*found, places=("results.json", "instances", "overlays"))
     inference = build_inference(recipe.evaluation)
     if window is not None:
         step = max(1, window * 2 // 3)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bpkd.errors import UserError
 from bpkd.recipe.files import RECIPES, change, find, first_line, read
 from bpkd.recipe.findings import finding
+from bpkd.recipe.instance import schema_of
 from bpkd.recipe.schema import Imports, Recipe
 from bpkd.support.fetched import without_secrets
 from bpkd.support.messages import shown
@@ -37,14 +38,14 @@ def load_recipe(
     """
     path = find(source)
     try:
-        recipe = _validated(path, overrides)
+        recipe = _validated(path, overrides, imports)
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
     recipe.check(str(path), imports)
     return recipe
 
 
-def _validated(path: Path, overrides: list[str] | tuple[str, ...]) -> Recipe:
+def _validated(path: Path, overrides: list[str] | tuple[str, ...], imports: Imports) -> Recipe:
     content = read(path)
     for override in overrides:
         change(content, override)
@@ -57,10 +58,11 @@ def _validated(path: Path, overrides: list[str] | tuple[str, ...]) -> Recipe:
     shipped = path.parent.relative_to(RECIPES) if path.is_relative_to(RECIPES) else Path()
     if plain.get("run") is None:
         plain["run"] = str("runs" / shipped / _folder_name(path, str(plain["name"])))
+    schema = schema_of(plain, imports)  # type: ignore[arg-type]
     try:
-        return Recipe.model_validate(plain)
+        return schema.model_validate(plain)
     except ValidationError as error:
-        raise UserError(f"{path}: {finding(error, plain, Recipe)}") from None
+        raise UserError(f"{path}: {finding(error, plain, schema)}") from None
 
 
 def _folder_name(path: Path, name: str) -> str:

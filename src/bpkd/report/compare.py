@@ -11,12 +11,15 @@ from bpkd.datasets.building import build_data
 from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.inference.evaluation import evaluate
+from bpkd.inference.tasks import instance_task
 from bpkd.inference.windows import build_inference
 from bpkd.networks.class_map import aligned
+from bpkd.recipe.instance import InstanceRecipe
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Network
 from bpkd.report.figure import comparison
+from bpkd.report.instance_figure import instance_comparison
 from bpkd.report.table import Row
 from bpkd.runs.loading import load
 
@@ -111,7 +114,11 @@ def picture(
     for run, name in names_of(recipes).items():
         if name not in networks:
             networks[name] = aligned(load(run), data.classes, read_classes(run)[0], str(run))
-    comparison(networks, data, Path(file), index, build_inference(first.evaluation))
+    if isinstance(first, InstanceRecipe):
+        task = instance_task(first, len(data.classes))
+        instance_comparison(networks, data, Path(file), task, index)
+    else:
+        comparison(networks, data, Path(file), index, build_inference(first.evaluation))
 
 
 def teacher_of(recipes: Sequence[Recipe]) -> Path | None:
