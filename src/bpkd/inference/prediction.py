@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bpkd.datasets.classes_file import write_classes
 from bpkd.datasets.images import read_image
 from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
@@ -23,7 +24,6 @@ from bpkd.inference.windows import Inference, build_inference, confident, slide
 from bpkd.inference.windows import predict as classes_of
 from bpkd.recipe.instance import InstanceRecipe
 from bpkd.recipe.loading import load_recipe
-from bpkd.runs.classes import write_classes
 from bpkd.runs.data import reading_of
 from bpkd.runs.loading import load
 from bpkd.support.files import replacing
