@@ -166,6 +166,27 @@ def test_the_page_of_the_students_own_loss(tmp_path: Path) -> None:
             assert value == yaml.safe_load(default), key
 
 
+def test_the_page_of_instances(tmp_path: Path) -> None:
+    page = ROOT / "docs/instances.md"
+    (tmp_path / "student.yaml").write_text(blocks(page, "yaml")[0])
+    recipe = load_recipe(tmp_path / "student.yaml")
+    assert recipe.schedule.milestones == [8000, 11000] and recipe.losses
+    plain = load_recipe("table4/plain").__class__.model_fields
+    defaults = {
+        name: field.get_default(call_default_factory=True).model_dump(mode="json")
+        for name, field in plain.items()
+        if name in ("augment", "evaluation", "schedule")
+    } | {"clip_grad": plain["clip_grad"].default}
+    found = re.findall(r"^\| `([\w.]+)` \| `(.+?)` \|", page.read_text(), re.M)
+    assert len(found) > 20
+    for key, default in found:
+        if "/" not in key and "." in key:
+            section, _, name = key.partition(".")
+            assert defaults[section][name] == yaml.safe_load(default), key
+    named = set(re.findall(r"`((?:table4|instances)/\w+)`", page.read_text()))
+    assert named == {n for n in shipped_recipes() if n.startswith(("table4/", "instances/"))}
+
+
 # A method of one's own ----------------------------------------------------------------------------
 
 

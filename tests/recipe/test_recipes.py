@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 
+from bpkd import train
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import RECIPES, read, shipped_recipes
+from bpkd.recipe.instance import InstanceRecipe
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network
 from bpkd.report.paper_numbers import DATA, METHODS
@@ -134,3 +139,35 @@ def test_each_row_is_tested_as_its_published_number_was(
         assert evaluation.window == (window, window) and evaluation.stride == (stride, stride)
     sizes = {"cityscapes": None, "ade20k": (2048, 512), "pascal_context": (520, 520)}
     assert evaluation.base_size == sizes[row.split("/", maxsplit=1)[0]]
+
+
+@pytest.mark.parametrize("row", ["teacher", "plain", "cwd", "bpkd"])
+def test_table_4_is_the_1x_schedule_of_one_size(row: str) -> None:
+    recipe = load_recipe(f"table4/{row}")
+    assert isinstance(recipe, InstanceRecipe)
+    assert recipe.augment.sizes == [(1333, 800)] and recipe.evaluation.size == (1333, 800)
+    big = recipe.student if row == "teacher" else recipe.teacher
+    if row != "plain":
+        assert isinstance(big, Network)
+        assert big.use == "bpkd.networks.solov2_x101_dcn" and "x101_dcn" in str(big.checkpoint)
+    if row == "teacher":
+        assert recipe.max_iters == 0 and recipe.teacher is None
+        return
+    epoch = -(-117_266 // 16)
+    assert recipe.max_iters == 12 * epoch and recipe.batch_size == 16
+    schedule = recipe.schedule
+    assert schedule.milestones == [8 * epoch, 11 * epoch] and schedule.gamma == 0.1
+    assert (schedule.warmup, schedule.warmup_factor, recipe.clip_grad) == (500, 0.001, 35)
+    assert recipe.optimizer.arguments == {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
+    assert recipe.student.use == "bpkd.networks.solov2_light_r18"
+
+
+def test_a_shipped_recipe_of_instances_trains(tmp_path: Path) -> None:
+    few = ["max_iters=2", "data.count=4", "data.val=null", "student.weights=null", "batch_size=2"]
+    teacher = train("instances/teacher", f"run={tmp_path / 't'}", *few, progress=False)
+    few.remove("student.weights=null")
+    folder = train(
+        "instances/scale_bands", f"run={tmp_path / 's'}", f"teacher={teacher}", *few, progress=False
+    )
+    with (folder / "training.csv").open(newline="") as stream:
+        assert {"loss/scale_bands.band", "loss/mask"} <= {*next(csv.reader(stream))}

@@ -15,7 +15,8 @@ from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Schedule
 from bpkd.tasks.semantic import Semantic
 from bpkd.training.distiller import Distiller
-from bpkd.training.optimization import optimization, poly
+from bpkd.training.optimization import decay as decayed
+from bpkd.training.optimization import optimization
 
 
 class Student(nn.Module):
@@ -32,7 +33,7 @@ def recipe(**changes: Any) -> Recipe:
 
 
 def test_poly_decays_to_the_floor_and_stays_there() -> None:
-    factor = poly(Schedule(power=0.9, floor=1e-4), max_iters=100, lr=0.01)
+    factor = decayed(Schedule(power=0.9, floor=1e-4), max_iters=100, lr=0.01)
     rates = [0.01 * factor(t) for t in (0, 50, 100, 150)]
     halfway = (0.01 - 1e-4) * 0.5**0.9 + 1e-4
     assert rates == pytest.approx([0.01, halfway, 1e-4, 1e-4])
@@ -53,7 +54,7 @@ def test_poly_decays_to_the_floor_and_stays_there() -> None:
     ids=["default", "pascal context"],
 )
 def test_the_published_protocol(arguments: Any, rates: list[float], decay: float) -> None:
-    """SGD, momentum 0.9, poly 0.9 to 1e-4 at each of 40,000 iterations, no warm-up."""
+    """SGD, momentum 0.9, decay 0.9 to 1e-4 at each of 40,000 iterations, no warm-up."""
     plain = recipe(max_iters=40_000, optimizer=arguments)
     made = optimization(plain)(Student(), nn.ModuleDict())
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
@@ -80,7 +81,7 @@ def test_the_rate_of_iteration_t_is_that_of_its_step() -> None:
 
 
 def test_warm_up_is_linear() -> None:
-    factor = poly(Schedule(power=0.0, floor=0.0, warmup=3), max_iters=100, lr=1.0)
+    factor = decayed(Schedule(power=0.0, floor=0.0, warmup=3), max_iters=100, lr=1.0)
     assert [factor(t) for t in range(5)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
 
 

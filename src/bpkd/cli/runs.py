@@ -72,7 +72,7 @@ def evaluate(
     from bpkd.inference.evaluation import evaluate as measure
     from bpkd.inference.predictor import kept_at
     from bpkd.recipe.trust import own_recipe, trusted
-    from bpkd.report.table import Row, by_class, terminal
+    from bpkd.report.table import Row, by_class, sizes_said, terminal
 
     if teacher:
         with own_recipe(beside=True), trusted(trust):
@@ -85,7 +85,8 @@ def evaluate(
             run, *changes, split=split, checkpoint=checkpoint, progress=bar, say=said.append
         )
     page = console()
-    page.print(terminal([Row(run.resolve().name, [scores])], title=f"{run} on {split}, %"))
+    title = f"{run} on {split}, %{sizes_said(run, *overrides or ())}"
+    page.print(terminal([Row(run.resolve().name, [scores])], title=title))
     page.print(by_class(run, scores))
     print(*said, sep="\n", end="\n" if said else "")
     print(f"all numbers: {kept_at(run, split)}")
@@ -123,11 +124,13 @@ def predict(
     ] = 0.9,
     trust: Trust = False,
 ) -> None:
-    """Segment images: label PNGs and colour overlays.
+    """Segment images: label PNGs and colour overlays; of objects, COCO results too.
 
     Writes OUT/labels/NAME.png, class indices with the classes' colours as palette, and
-    OUT/overlays/NAME.png. Images in folders keep their place below the folder. What cannot be read
-    is listed, a line each, the others are segmented, and the exit code is 1.
+    OUT/overlays/NAME.png. A network that finds objects writes OUT/results.json and
+    OUT/instances/NAME.png, their numbers in 16 bits, instead of label maps. Images in folders keep
+    their place below the folder. What cannot be read is listed, a line each, the others are
+    segmented, and the exit code is 1.
 
     With --as-labels there are no overlays; OUT/classes.csv says what the labels are, and 255 (of
     more than 255 classes 65535) is what the network is not sure of. Correct them in any tool, and
@@ -160,7 +163,7 @@ def predict(
                 f"data.images={images[0].resolve()} data.labels=labels"
             )
     else:
-        print(f"{done.count} images: {out / 'labels'} and {out / 'overlays'}")
+        print(f"{done.count} images: {' and '.join(str(out / where) for where in done.places)}")
     if done.failures:
         raise typer.Exit(1)
 
@@ -203,7 +206,8 @@ def compare(
     if markdown:
         print(tables.markdown(rows), end="")
     else:
-        console().print(tables.terminal(rows, title=f"on {split}, %"))
+        title = f"on {split}, %{tables.sizes_said(runs[0])}"
+        console().print(tables.terminal(rows, title=title))
     if table is not None:
         tables.write_csv(rows, table)
     print(*said, f"picture: {out}", sep="\n")

@@ -166,14 +166,16 @@ def large_enough(instances: Instances, least: float) -> Instances:
     return instances.only((sides >= least).all(1) & instances.masks.flatten(1).any(1))
 
 
-def padded(image: Tensor, size: Sequence[int]) -> Tensor:
-    """A float image (3, h, w) that goes on to the bottom and the right as the ImageNet mean."""
+def padded(image: Tensor, size: Sequence[int], fill: Sequence[float] = PADDING) -> Tensor:
+    """A float image (3, h, w) that goes on to the bottom and the right, as the ImageNet mean."""
     missing = [0, 0, size[1] - image.shape[2], size[0] - image.shape[1]]
-    result: Tensor = F.pad(image, missing, fill=PADDING)
+    result: Tensor = F.pad(image, missing, fill=list(fill))
     return result
 
 
-def gather(pairs: Sequence[Pair], divisor: int = 32) -> tuple[Tensor, list[Instances]]:
+def gather(
+    pairs: Sequence[Pair], divisor: int = 32, fill: Sequence[float] = PADDING
+) -> tuple[Tensor, list[Instances]]:
     """A batch: images padded to one size, and the instances of each.
 
     The instances keep the size of their own image: what of the batch is padding can be told by
@@ -182,6 +184,7 @@ def gather(pairs: Sequence[Pair], divisor: int = 32) -> tuple[Tensor, list[Insta
     Args:
         pairs: float images (3, h, w) in [0, 1] with their instances.
         divisor: height and width of the batch are multiples of it.
+        fill: colour of the padding.
 
     Returns:
         (N, 3, H, W) and N times the instances.
@@ -193,5 +196,5 @@ def gather(pairs: Sequence[Pair], divisor: int = 32) -> tuple[Tensor, list[Insta
     """
     most = [max(image.shape[side] for image, _ in pairs) for side in (1, 2)]
     size = [-(-side // divisor) * divisor for side in most]
-    images = torch.stack([padded(image, size) for image, _ in pairs])
+    images = torch.stack([padded(image, size, fill) for image, _ in pairs])
     return images, [instances for _, instances in pairs]

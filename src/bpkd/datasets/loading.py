@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from bpkd.datasets.draws import Batches, Draws, Pair, SizedDataset, Transform
 from bpkd.datasets.parallel import cores
@@ -31,6 +31,28 @@ def gather(pairs: Sequence[Pair]) -> Pair:
         )
     images, labels = default_collate(list(pairs))
     return images, labels
+
+
+def to_learn_from(dataset: Any) -> Any:
+    """A data set without the samples that teach nothing, where it lists the others.
+
+    Raises:
+        UserError: none of them teaches anything.
+
+    >>> class Letters(list):
+    ...     trainable = [0, 2]
+    >>> list(to_learn_from(Letters("abc"))), to_learn_from("abc")
+    (['a', 'c'], 'abc')
+    """
+    chosen = getattr(dataset, "trainable", None)
+    if chosen is None or len(chosen) == len(dataset):
+        return dataset
+    if not chosen:
+        raise UserError(
+            "nothing can be learnt from the training data: no image is large enough and has an "
+            "instance of these classes"
+        )
+    return Subset(dataset, chosen)
 
 
 def train_loader(

@@ -78,8 +78,8 @@ def evaluate(
         scores = _in_order_of(network, scores)
     if isnan(scores[task.best_by]):
         raise UserError(
-            f"no pixel of the split {split!r} has a label, so nothing can be measured on it; take "
-            "another, e.g. data.test=val"
+            f"no {task.counted[0]} of the split {split!r} has {task.counted[1]}, so nothing can be "
+            "measured on it; take another, e.g. data.test=val"
         )
     if why := keep(stored, question, scores):
         say(f"not kept for the next time: {why}")
@@ -120,7 +120,7 @@ def measure(
         images = images.to(device)  # noqa: PLW2901
         _synchronise(device)
         begin = time.perf_counter()
-        prediction = task.predict(network, images)
+        prediction = task.predict(network, images, target)
         _synchronise(device)
         times.append((time.perf_counter() - begin) / len(images))
         measures.update(prediction, task.target(target, device))

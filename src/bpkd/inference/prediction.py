@@ -17,11 +17,13 @@ from bpkd.datasets.classes_file import write_classes
 from bpkd.datasets.images import read_image
 from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
+from bpkd.inference.instance_prediction import predict_instances
 from bpkd.inference.overlay import overlay
 from bpkd.inference.photos import jobs
 from bpkd.inference.predictor import predictor
 from bpkd.inference.windows import Inference, build_inference, confident, slide
 from bpkd.inference.windows import predict as classes_of
+from bpkd.recipe.instance import InstanceRecipe
 from bpkd.support.files import replacing
 from bpkd.support.memory import enough_memory
 
@@ -36,10 +38,12 @@ class Predicted:
     Attributes:
         count: how many were segmented.
         failures: what was wrong with each of the others, a line each.
+        places: what was written, below the folder of the predictions.
     """
 
     count: int = 0
     failures: list[str] = field(default_factory=list)
+    places: tuple[str, ...] = ("labels", "overlays")
 
 
 def predict(
@@ -56,8 +60,10 @@ def predict(
     """Segment images with the network of a run or a file.
 
     Writes ``OUT/labels/NAME.png`` (8-bit class indices with the classes' colours as palette;
-    beyond 256 classes, 16 bits) and ``OUT/overlays/NAME.png``. Images in folders keep their place
-    below the folder. An image that cannot be read is left out, and the others are segmented.
+    beyond 256 classes, 16 bits) and ``OUT/overlays/NAME.png``; of objects what
+    :func:`~bpkd.inference.instance_prediction.predict_instances` says. Images in folders keep
+    their place below the folder. An image that cannot be read is left out, and the others are
+    segmented.
 
     Args:
         run: the run's folder, or a file that ``bpkd export`` wrote.
@@ -87,7 +93,15 @@ def predict(
     photos = jobs(images, Path(out))
     reading = measured(lambda index: photos[index][0], len(photos), source.reading(max_pixels))
     network = source.network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    inference = build_inference(source.recipe.evaluation)
+    recipe = source.recipe
+    if isinstance(recipe, InstanceRecipe):
+        if window is not None or confidence is not None:
+            raise UserError(
+                "windows and labels to train on are for label maps; this run finds objects"
+            )
+        found = predict_instances(network, recipe, photos, Path(out), reading, progress)
+        return Predicted(*found, places=("results.json", "instances", "overlays"))
+    inference = build_inference(recipe.evaluation)
     if window is not None:
         step = max(1, window * 2 // 3)
         inference = partial(slide, window=(window, window), stride=(step, step))

@@ -6,7 +6,7 @@ Liu et al., BPKD: Boundary Privileged Knowledge Distillation for Semantic Segmen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -161,6 +161,7 @@ class BPKD(nn.Module):
     """
 
     weights: dict[str, float] = {"edge": 0.5, "body": 6.0}  # noqa: RUF012
+    task: ClassVar[str] = "semantic"
     class_weights: Tensor
 
     def __init__(

@@ -77,6 +77,7 @@ class CIRKDMemory(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"pixel_memory": 0.1, "region_memory": 0.1}
+    task: ClassVar[str] = "semantic"
     pixel_queue: Tensor
     region_queue: Tensor
     pixel_next: Tensor

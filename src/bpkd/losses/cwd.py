@@ -60,6 +60,7 @@ class CWD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"cwd": 3.0}
+    task: ClassVar[str] = "semantic"
 
     def __init__(self, temperature: float = 4.0, ignore_index: int | None = 255) -> None:
         super().__init__()

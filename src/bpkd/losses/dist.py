@@ -73,6 +73,7 @@ class DIST(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"inter": 1.0, "intra": 1.0}
+    task: ClassVar[str] = "semantic"
 
     def __init__(self, temperature: float = 1.0, ignore_index: int | None = 255) -> None:
         super().__init__()

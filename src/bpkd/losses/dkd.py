@@ -69,6 +69,7 @@ class DKD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"target": 1.0, "others": 8.0}
+    task: ClassVar[str] = "semantic"
 
     def __init__(self, temperature: float = 4.0, ignore_index: int = 255) -> None:
         super().__init__()

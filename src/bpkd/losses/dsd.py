@@ -103,6 +103,7 @@ class DSD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"psd": 1000.0, "csd": 10.0}
+    task: ClassVar[str] = "semantic"
     needs_auxiliary = True
 
     def __init__(

@@ -90,6 +90,7 @@ class Holistic(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"holistic": 0.001}
+    task: ClassVar[str] = "semantic"
     discriminator_weights: ClassVar[dict[str, float]] = {
         "discriminator": 0.1,
         "gradient_penalty": 0.1,

@@ -88,6 +88,7 @@ class IFVD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"ifvd": 200.0}
+    task: ClassVar[str] = "semantic"
 
     def __init__(self, feature: str = "head", ignore_index: int = 255) -> None:
         super().__init__()

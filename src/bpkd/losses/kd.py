@@ -84,6 +84,7 @@ class KD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"kd": 1.0}
+    task: ClassVar[str] = "semantic"
 
     def __init__(
         self,

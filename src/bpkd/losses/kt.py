@@ -103,6 +103,7 @@ class KT(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"whole": 1.0, "inside": 1.0, "outside": 1.0}
+    task: ClassVar[str] = "semantic"
 
     def __init__(
         self,

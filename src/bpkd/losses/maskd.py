@@ -128,6 +128,7 @@ class MasKD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"maskd": 1.0, "auxiliary": 0.4}
+    task: ClassVar[str] = "semantic"
     needs_auxiliary = True
     tokens: Tensor
     learned: Tensor

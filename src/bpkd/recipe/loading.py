@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from bpkd.errors import UserError
 from bpkd.recipe.files import RECIPES, change, find, first_line, read
 from bpkd.recipe.findings import finding
+from bpkd.recipe.instance import schema_of
 from bpkd.recipe.schema import Imports, Recipe
 from bpkd.support.fetched import without_secrets
 from bpkd.support.messages import shown
@@ -61,12 +62,14 @@ def recipe_in(page: Path, content: dict[str, Any], overrides: Sequence[str] = ()
 def _recipe(
     content: DictConfig, path: Path, overrides: Sequence[str], imports: Imports = "all"
 ) -> Recipe:
-    recipe = _validated(content, path, overrides)
+    recipe = _validated(content, path, overrides, imports)
     recipe.check(str(path), imports)
     return recipe
 
 
-def _validated(content: DictConfig, path: Path, overrides: Sequence[str]) -> Recipe:
+def _validated(
+    content: DictConfig, path: Path, overrides: Sequence[str], imports: Imports
+) -> Recipe:
     for override in overrides:
         change(content, override)
     try:
@@ -78,10 +81,11 @@ def _validated(content: DictConfig, path: Path, overrides: Sequence[str]) -> Rec
     shipped = path.parent.relative_to(RECIPES) if path.is_relative_to(RECIPES) else Path()
     if plain.get("run") is None:
         plain["run"] = str("runs" / shipped / _folder_name(path, str(plain["name"])))
+    schema = schema_of(plain, imports)  # type: ignore[arg-type]
     try:
-        return Recipe.model_validate(plain)
+        return schema.model_validate(plain)
     except ValidationError as error:
-        raise UserError(f"{path}: {finding(error, plain, Recipe)}") from None
+        raise UserError(f"{path}: {finding(error, plain, schema)}") from None
 
 
 def _folder_name(path: Path, name: str) -> str:

@@ -75,6 +75,7 @@ class Recipe(Section):
     task_loss: TaskLossSection = TaskLossSection()
     optimizer: Annotated[Optimizer, BeforeValidator(_over_sgd)] = Optimizer.model_validate(SGD)
     head_lr: Annotated[float, Number, Field(gt=0)] = 1.0
+    clip_grad: Annotated[float, Number, Field(gt=0)] | None = None
     schedule: Schedule = Schedule()
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Positive = 1000

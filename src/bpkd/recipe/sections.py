@@ -205,11 +205,18 @@ class Cache(Section):
 
 
 class Schedule(Section):
-    """Polynomial decay of the learning rate to a floor, after a linear warm-up."""
+    """The learning rate after a linear warm-up: polynomial decay to a floor, or steps.
+
+    With ``milestones``, iterations at which the rate is multiplied by ``gamma``, there is no other
+    decay. The warm-up begins at ``warmup_factor`` times the rate; null: at 1 / (warmup + 1).
+    """
 
     power: NotNegative = 0.9
     floor: NotNegative = 1e-4
     warmup: Count = 0
+    warmup_factor: Share | None = None
+    milestones: list[Positive] = []
+    gamma: Annotated[float, Number, Field(gt=0, lt=1)] = 0.1
 
 
 class Evaluation(Section):

@@ -16,12 +16,15 @@ from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 from bpkd.inference.evaluation import evaluate
 from bpkd.inference.predictor import classes_at, megabytes, recipe_at
+from bpkd.inference.tasks import instance_task
 from bpkd.inference.timing import milliseconds
 from bpkd.inference.windows import build_inference
 from bpkd.networks.class_map import aligned
+from bpkd.recipe.instance import InstanceRecipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Network
 from bpkd.report.figure import comparison
+from bpkd.report.instance_figure import instance_comparison
 from bpkd.report.table import Row
 from bpkd.runs.loading import load
 from bpkd.support.formats import is_network_file
@@ -118,7 +121,11 @@ def picture(
     first = next(iter(recipes.values()))
     data = build_data(first, split)
     networks = networks_of(recipes, data)
-    comparison(networks, data, Path(file), index, build_inference(first.evaluation))
+    if isinstance(first, InstanceRecipe):
+        task = instance_task(first, len(data.classes))
+        instance_comparison(networks, data, Path(file), task, index)
+    else:
+        comparison(networks, data, Path(file), index, build_inference(first.evaluation))
 
 
 def networks_of(recipes: Mapping[Path, Recipe], data: Any) -> dict[str, nn.Module]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,7 @@ def comparison(
     Raises:
         UserError: no such image, or no such kind of picture.
     """
-    if index is None:
-        index = busiest_image(data)
-    if not 0 <= index < len(data):
-        raise UserError(f"image {index}: the split has {len(data)} images, 0 to {len(data) - 1}")
+    index = chosen_image(data, index, busiest_image)
     image, labels = data[index]
     labels = labels.long()
     maps = {"labels": labels}
@@ -90,6 +87,19 @@ def comparison(
     window = busiest_window(labels, (max(1, height * 2 // 5), max(1, width * 2 // 5)))
     figure = _draw(image, maps, window, data.palette, data.ignore_index)
     save(figure, file)
+
+
+def chosen_image(data: Any, index: int | None, otherwise: Callable[[Any], int]) -> int:
+    """The number of the image to draw.
+
+    Raises:
+        UserError: the split has no such image.
+    """
+    if index is None:
+        return otherwise(data)
+    if not 0 <= index < len(data):
+        raise UserError(f"image {index}: the split has {len(data)} images, 0 to {len(data) - 1}")
+    return index
 
 
 def check_kind(file: Path) -> str:

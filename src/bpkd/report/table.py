@@ -11,6 +11,8 @@ from statistics import mean, stdev
 
 from bpkd.inference.predictor import classes_at
 from bpkd.metrics.measures import Scores, scalars
+from bpkd.recipe.instance import InstanceEvaluation
+from bpkd.recipe.loading import load_recipe
 from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
 
@@ -21,6 +23,13 @@ COLUMNS = {
     "trimap_mIoU@3": "trimap 3 px",
     "trimap_mIoU@5": "trimap 5 px",
     "boundary_mIoU": "boundary IoU",
+    "AP": "AP",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "APs": "AP small",
+    "APm": "AP medium",
+    "APl": "AP large",
+    "boundary_AP": "boundary AP",
 }
 
 
@@ -73,11 +82,27 @@ def spread(values: Sequence[float]) -> str:
     """Mean, and the standard deviation where there are several.
 
     Example:
-        >>> spread([50.0]), spread([49.0, 51.0])
-        ('50.0', '50.0 ± 1.4')
+        >>> spread([50.0]), spread([49.0, 51.0]), spread([math.nan])
+        ('50.0', '50.0 ± 1.4', '-')
     """
+    if any(map(math.isnan, values)):  # there is none of that size, say
+        return "-"
     text = f"{mean(values):.1f}"
     return text if len(values) == 1 else f"{text} ± {stdev(values):.1f}"
+
+
+def sizes_said(run: str | Path, *overrides: str) -> str:
+    """What a table's title has to say of small and large, where they are not COCO's; else nothing.
+
+    Args:
+        run: the folder of a run.
+        overrides: of its recipe, that it is measured with.
+    """
+    evaluation = load_recipe(Path(run) / "recipe.yaml", overrides).evaluation
+    if not isinstance(evaluation, InstanceEvaluation) or evaluation.size_limits == (32, 96):
+        return ""
+    medium, large = evaluation.size_limits
+    return f"; medium from {medium}², large from {large}² pixels"
 
 
 def terminal(rows: Sequence[Row], title: str) -> Columns:

@@ -11,8 +11,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from bpkd.recipe.sections import Augment
-
 #: Numbers by name: means as floats, those by class as lists.
 Scores = dict[str, Any]
 
@@ -24,12 +22,14 @@ class Task(Protocol):
     name: str
     #: The score by which checkpoints are told apart: the higher the better.
     best_by: str
+    #: What is measured by what, for messages: ``pixel`` and ``a label``.
+    counted: tuple[str, str]
 
     @property
     def measures(self) -> nn.Module:
         """``update(predictions, targets)``, ``compute() -> Scores``, ``reset()``."""
 
-    def transform(self, augment: Augment) -> Any:
+    def transform(self, augment: Any) -> Any:
         """How an image and its target are augmented, see :mod:`bpkd.datasets.draws`."""
 
     def gather(self, samples: Sequence[Any]) -> tuple[Tensor, Any]:
@@ -48,5 +48,8 @@ class Task(Protocol):
     def own_loss(self, output: Any, target: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """What the student learns from the targets alone: the sum, and its terms by name."""
 
-    def predict(self, network: nn.Module, images: Tensor) -> Any:
-        """What the measures compare with the targets, at the images' own size."""
+    def predict(self, network: nn.Module, images: Tensor, target: Any) -> Any:
+        """What the measures compare with the targets, at the images' own size.
+
+        The targets tell how large each image of the batch is without its padding, and no more.
+        """

@@ -33,6 +33,7 @@ class Semantic:
 
     name = "semantic"
     best_by = "mIoU"
+    counted = ("pixel", "a label")
 
     def __init__(
         self,
@@ -94,6 +95,6 @@ class Semantic:
         return self.loss(resized, labels, self.ignore_index)
 
     @torch.inference_mode()
-    def predict(self, network: nn.Module, images: Tensor) -> Tensor:
+    def predict(self, network: nn.Module, images: Tensor, target: Any = None) -> Tensor:
         """The class of each pixel (N, H, W), int64."""
         return self.logits(network, images).argmax(dim=1)

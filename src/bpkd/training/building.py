@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bpkd.datasets.building import build_data
-from bpkd.datasets.loading import eval_loader, train_loader
+from bpkd.datasets.loading import eval_loader, to_learn_from, train_loader
 from bpkd.datasets.unlabelled import Unlabelled, with_unlabelled
 from bpkd.errors import UserError
 from bpkd.inference.tasks import build_task
@@ -20,7 +20,7 @@ from bpkd.recipe.schema import Recipe
 from bpkd.support.seeds import seeded
 from bpkd.training.class_weights import check_own_loss, class_weights
 from bpkd.training.distiller import Distiller
-from bpkd.training.losses import build_losses
+from bpkd.training.losses import build_losses, check_task
 from bpkd.training.optimization import optimization
 from bpkd.training.teachers import build_teacher
 from bpkd.training.unlabelled import check_needs_no_labels, check_teaches
@@ -82,13 +82,15 @@ def build_distiller(
     student = build_student(recipe, len(data.classes))
     teacher = build_teacher(recipe, data.classes)
     losses, weighted = build_losses(recipe, student, teacher, len(data.classes))
+    task = build_task(recipe, data, class_weights, student)
+    check_task(recipe, losses, task.name)
     return Distiller(
         student.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         teacher,
         losses,
         weighted,
         optimization(recipe),
-        build_task(recipe, data, class_weights),
+        task,
         recipe.seed,
     )
 
@@ -120,7 +122,7 @@ def build_loaders(
     ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
     task = parts.distiller.task
     batches = train_loader(
-        parts.drawn,
+        to_learn_from(parts.drawn),
         task.transform(recipe.augment),
         seed=recipe.draws_seed,
         batch_size=recipe.batch_size,

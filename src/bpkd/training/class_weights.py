@@ -25,11 +25,19 @@ def check_own_loss(recipe: Recipe, data: Any) -> None:
     Raises:
         UserError: names the key.
     """
-    given = {"class_weights": recipe.class_weights, "task_loss": recipe.task_loss}
+    given = {
+        "class_weights": recipe.class_weights,
+        "task_loss": recipe.task_loss,
+        "auxiliary_weight": recipe.auxiliary_weight,
+    }
     task = getattr(data, "task", "semantic")
     for key, value in given.items():
         if task != "semantic" and value != Recipe.model_fields[key].default:
             raise UserError(f"{key} is for label maps, and {recipe.data.use} has none; take it out")
+    if task != "semantic" and recipe.data.unlabelled:
+        raise UserError(
+            f"data.unlabelled is for label maps, and {recipe.data.use} has none; take it out"
+        )
     if recipe.task_loss.dice or recipe.task_loss.lovasz:
         library()
 

@@ -200,7 +200,8 @@ class Distiller(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Any], batch_idx: int) -> None:
         """Images (N, 3, H, W) in [0, 1] and their targets: count them."""
         images, target = batch
-        self.measures.update(self.task.predict(self.student, images), target)  # type: ignore[operator]
+        found = self.task.predict(self.student, images, target)
+        self.measures.update(found, target)  # type: ignore[operator]
 
     def on_validation_epoch_end(self) -> None:
         """Compute, log, and forget."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -36,6 +36,7 @@ def build_losses(
                 where, feature = f"losses.{name}.{key}", entry.argument(key, "head")
                 given["student_channels"] = _channels(student, feature, where, "student")
                 given["teacher_channels"] = _channels(teacher, feature, where, "teacher")
+            given |= _scale_ranges(entry, student, teacher)
             losses[name] = entry.built(f"losses.{name}", **given)
             weighted[name] = Weighted(
                 _weights(name, entry, losses[name]),
@@ -45,6 +46,32 @@ def build_losses(
                 entry.decay,
             )
     return losses, weighted
+
+
+def check_task(recipe: Recipe, losses: Mapping[str, nn.Module], task: str) -> None:
+    """Refuse a loss of another task than the data set's.
+
+    Raises:
+        UserError: names it.
+    """
+    holds = {"semantic": "label maps", "instance": "instances"}
+    for name, loss in losses.items():
+        own = getattr(loss, "task", task)
+        if own != task:
+            raise UserError(
+                f"losses.{name}: {recipe.losses[name].use} learns from {holds[own]}, and "
+                f"{recipe.data.use} holds {holds[task]}; bpkd methods lists what fits"
+            )
+
+
+def _scale_ranges(entry: Loss, student: nn.Module, teacher: nn.Module | None) -> dict[str, Any]:
+    """Which objects each network's levels learn, for a loss that asks and is not told."""
+    asked = {"scale_ranges": student, "teacher_scale_ranges": teacher}
+    return {
+        key: network.scale_ranges  # type: ignore[union-attr]
+        for key, network in asked.items()
+        if entry.accepts(key) and key not in entry.arguments and hasattr(network, "scale_ranges")
+    }
 
 
 def _weights(name: str, entry: Loss, loss: nn.Module) -> dict[str, float]:

@@ -12,21 +12,31 @@ from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Schedule
 
 
-def poly(schedule: Schedule, max_iters: int, lr: float) -> Callable[[int], float]:
-    """Polynomial decay to a floor, as a factor of ``lr``, after a linear warm-up.
+def decay(schedule: Schedule, max_iters: int, lr: float) -> Callable[[int], float]:
+    """Polynomial decay to a floor, or steps, as a factor of ``lr``, after a linear warm-up.
 
-    lr_t = (lr - floor) (1 - t / max_iters)^power + floor
+    lr_t = (lr - floor) (1 - t / max_iters)^power + floor, or, with milestones, lr gamma^n with n
+    of them passed.
 
     Example:
-        >>> factor = poly(Schedule(power=1.0, floor=0.0), max_iters=10, lr=0.5)
+        >>> factor = decay(Schedule(power=1.0, floor=0.0), max_iters=10, lr=0.5)
         >>> [factor(t) for t in (0, 5, 10)]
         [1.0, 0.5, 0.0]
+        >>> steps = Schedule(milestones=[4, 8], gamma=0.5, warmup=2, warmup_factor=0.5)
+        >>> [decay(steps, max_iters=10, lr=1.0)(t) for t in (0, 1, 2, 3, 4, 8)]
+        [0.5, 0.75, 1.0, 1.0, 0.5, 0.25]
     """
     floor = schedule.floor / lr
 
     def factor(iteration: int) -> float:
-        left = max(0.0, 1 - iteration / max_iters) ** schedule.power
         warm = min(1.0, (iteration + 1) / (schedule.warmup + 1))
+        if schedule.warmup_factor is not None and iteration < schedule.warmup:
+            first = schedule.warmup_factor
+            warm = first + (1 - first) * iteration / schedule.warmup
+        if schedule.milestones:
+            passed = sum(iteration >= milestone for milestone in schedule.milestones)
+            return float(warm * schedule.gamma**passed)
+        left = max(0.0, 1 - iteration / max_iters) ** schedule.power
         return float(warm * ((1 - floor) * left + floor))
 
     return factor
@@ -51,7 +61,7 @@ def optimization(recipe: Recipe) -> Callable[[nn.Module, nn.Module], dict[str, A
             if parameters
         ]
         optimizer = recipe.optimizer.built("optimizer", groups)
-        factors = [poly(recipe.schedule, recipe.max_iters, float(g["lr"])) for g in groups]  # type: ignore[arg-type]
+        factors = [decay(recipe.schedule, recipe.max_iters, float(g["lr"])) for g in groups]  # type: ignore[arg-type]
         scheduler = LambdaLR(optimizer, factors)
         return {
             "optimizer": optimizer,

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from bpkd.datasets.loading import train_loader
+from bpkd.datasets.loading import to_learn_from, train_loader
 from bpkd.recipe.schema import Recipe
 from bpkd.runs.recorder import Recorder, Stopped
 from bpkd.support.messages import say
@@ -63,7 +63,7 @@ class Preparation(Callback):
         """
         task, recipe = self.parts.distiller.task, self.recipe
         loader = train_loader(
-            self.parts.data,
+            to_learn_from(self.parts.data),
             task.transform(recipe.augment),
             seed=recipe.seed + 1,
             batch_size=recipe.batch_size,

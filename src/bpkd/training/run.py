@@ -11,6 +11,7 @@ import lightning
 from bpkd.datasets.building import build_data
 from bpkd.datasets.checking.first_look import look
 from bpkd.errors import UserError
+from bpkd.recipe.instance import InstanceRecipe
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.trust import own_recipe
@@ -144,13 +145,20 @@ def _fit(
 
 def _less_memory(recipe: Recipe) -> str:
     """What to do where memory does not suffice."""
-    height, width = recipe.augment.crop
     half = max(1, recipe.batch_size // 2)
     return (
         f"take a smaller batch_size (it is {recipe.batch_size}; batch_size={half} "
-        f"accumulate={2 * recipe.accumulate} makes the same images an iteration) or a smaller "
-        f"augment.crop (it is [{height},{width}]); in validation evaluation.mode=slide"
+        f"accumulate={2 * recipe.accumulate} makes the same images an iteration) or "
+        f"{_smaller(recipe)}"
     )
+
+
+def _smaller(recipe: Recipe) -> str:
+    """Which keys make the images smaller."""
+    if isinstance(recipe, InstanceRecipe):
+        return "smaller augment.sizes; in validation a smaller evaluation.size"
+    height, width = recipe.augment.crop
+    return f"a smaller augment.crop (it is [{height},{width}]); in validation evaluation.mode=slide"
 
 
 def _untrained(recipe: Recipe, folder: RunFolder) -> Path:

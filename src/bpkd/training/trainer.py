@@ -33,6 +33,7 @@ def build_trainer(
         max_steps=recipe.max_iters,
         max_epochs=-1,
         accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip_grad,
         # Lightning counts what is loaded here, not steps of the optimizer.
         val_check_interval=every * recipe.accumulate if validate else None,
         check_val_every_n_epoch=None,

@@ -20,7 +20,7 @@ from bpkd.errors import UserError
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import change, find, first_line, read
 from bpkd.recipe.findings import finding
-from bpkd.recipe.schema import Recipe
+from bpkd.recipe.instance import InstanceAugment, InstanceRecipe, schema_of
 from bpkd.recipe.sections import Augment, Data
 
 FOLDER = "bpkd.datasets.folder.Folder"
@@ -36,6 +36,15 @@ class _Sections(BaseModel):
     augment: Augment = Augment()
 
 
+class _InstanceSections(BaseModel):
+    """The same of a recipe on instances."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: Data
+    augment: InstanceAugment = InstanceAugment()
+
+
 @dataclass
 class Opened:
     """The data of a recipe or a folder.
@@ -47,7 +56,7 @@ class Opened:
     """
 
     data: Data
-    augment: Augment
+    augment: Augment | InstanceAugment
     splits: list[str]
 
     def build(self, split: str) -> Any:
@@ -65,11 +74,9 @@ class Opened:
             UserError: ``augment`` makes no sense.
         """
         arguments = self.augment.model_dump()
-        if getattr(data, "task", "semantic") != "instance":
-            return training_transform(ignore_index=data.ignore_index, **arguments)
-        base = arguments.pop("base_size")
-        del arguments["cat_max_ratio"]  # of label maps
-        return instance_transform(None if base is None else [base], **arguments)
+        if isinstance(self.augment, InstanceAugment):
+            return instance_transform(**arguments)
+        return training_transform(ignore_index=data.ignore_index, **arguments)
 
 
 def opened(source: str, overrides: Sequence[str] = ()) -> Opened:
@@ -132,23 +139,28 @@ def _described(source: str, overrides: Sequence[str]) -> DictConfig:
     return OmegaConf.create({"data": {"use": FOLDER, "root": source}})
 
 
-def _sections(content: DictConfig, recipe: Path | None, source: str) -> _Sections:
+def _sections(
+    content: DictConfig, recipe: Path | None, source: str
+) -> _Sections | _InstanceSections:
     """``data`` and ``augment``, checked; what else a recipe may hold need not be right, or there.
 
     Raises:
         UserError: one line that names the source and the key.
     """
     where = source if recipe is None else str(recipe)
-    others = set() if recipe is None else Recipe.model_fields.keys() - _Sections.model_fields.keys()
+    given: dict[str, Any] = {"data": content.get("data")}
+    whole = schema_of(OmegaConf.to_container(OmegaConf.create(given)))  # type: ignore[arg-type]
+    part = _InstanceSections if whole is InstanceRecipe else _Sections
+    others = set() if recipe is None else whole.model_fields.keys() - part.model_fields.keys()
     try:
         for key in others & content.keys():
             del content[key]
         plain: Any = OmegaConf.to_container(content, resolve=True)
-        sections = _Sections.model_validate(plain)
+        sections = part.model_validate(plain)
     except OmegaConfBaseException as error:
         raise UserError(f"{where}: {first_line(error)}") from error
     except ValidationError as error:
-        schema = _Sections if recipe is None else Recipe
+        schema = part if recipe is None else whole
         raise UserError(f"{where}: {finding(error, plain, schema)}") from None
     try:
         sections.data.check("data", given=["split"])

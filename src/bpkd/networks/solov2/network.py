@@ -37,6 +37,7 @@ class SOLOv2(nn.Module):
         stacked_convs: convolutions of each of the two.
         kernel_channels: E, of kernels and mask features, a multiple of 32.
         mask_channels: width of the mask feature branch, a multiple of 32.
+        pyramid_channels: width of the pyramid's levels; 256 in every published network.
         num_grids: S of each of the five levels.
         scale_ranges: for each level the least and largest size of its objects in training, or
             ``full``, ``light`` or ``light_deformable``, those of the published networks; see
@@ -75,6 +76,7 @@ class SOLOv2(nn.Module):
         stacked_convs: int = 4,
         kernel_channels: int = 256,
         mask_channels: int = 128,
+        pyramid_channels: int = 256,
         num_grids: Sequence[int] = (40, 36, 24, 16, 12),
         scale_ranges: str | Sequence[Sequence[float]] = "full",
         deformable: Literal["none", "last", "all"] = "none",
@@ -109,9 +111,10 @@ class SOLOv2(nn.Module):
             frozen_stages=int(trained) if frozen_stages is None else frozen_stages,
             norm_eval=trained if norm_eval is None else norm_eval,
         )
-        self.neck = FPN(self.backbone.channels)
+        self.neck = FPN(self.backbone.channels, pyramid_channels)
         self.mask_head = SOLOv2Head(
             num_classes,
+            pyramid_channels,
             channels=channels,
             stacked_convs=stacked_convs,
             mask_channels=mask_channels,

@@ -38,6 +38,8 @@ def open_cache(recipe: Recipe, parts: Parts, trainer: lightning.Trainer, aloud: 
     teacher = distiller.teacher
     if given is None or teacher is None:
         return
+    if recipe.augment.crop is None:  # type: ignore[comparison-overlap]
+        raise UserError("teacher_cache: its images have one size; give augment.crop")
     known = facts(recipe, parts.drawn, teacher, str(trainer.precision))
     folder = Path(given.folder).expanduser() / name_of(known)
     kind = KINDS[distiller.task.name]
