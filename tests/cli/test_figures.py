@@ -89,6 +89,7 @@ def test_a_run_of_another_task(
 ) -> None:
     plain, bpkd, out = runs["plain"], runs["bpkd"], ["--out", tmp_path / "x.png"]
     monkeypatch.setattr(Scenes, "task", "instance", raising=False)
+    monkeypatch.setattr("bpkd.recipe.instance.task_of", lambda *_: "semantic")
     for words in (["grid", plain, bpkd], ["edges", bpkd]):
         assert "is for the task 'instance'" in refused("figure", *words, *out)
 

@@ -12,6 +12,7 @@ from bpkd.recipe.dotted import resolve
 from bpkd.recipe.schema import Imports, Recipe
 from bpkd.recipe.sections import Augment, Positive, Section, Share
 from bpkd.recipe.trust import allowed
+from bpkd.support.source import class_attribute
 
 #: (long, short) of the sides that an image is fitted into, its ratio kept.
 Sides = tuple[Positive, Positive]
@@ -80,7 +81,8 @@ def task_of(use: Any, imports: Imports = "all") -> str:
 
     Args:
         use: the path.
-        imports: whose modules may be imported to ask: ``none`` are the package's own alone.
+        imports: whose modules may be imported to ask: with ``none``, the package's own files are
+            read instead.
 
     Example:
         >>> task_of("bpkd.datasets.instance_scenes.InstanceScenes"), task_of("nowhere.Nothing")
@@ -88,7 +90,9 @@ def task_of(use: Any, imports: Imports = "all") -> str:
     """
     if not isinstance(use, str):
         return "semantic"
-    if imports != "all" and not (use.startswith("bpkd.") if imports == "none" else allowed(use)):
+    if imports == "none":
+        return str(class_attribute(use, "task") or "semantic")
+    if imports == "known" and not allowed(use):
         return "semantic"
     try:
         return str(getattr(resolve(use), "task", "semantic"))
@@ -99,5 +103,7 @@ def task_of(use: Any, imports: Imports = "all") -> str:
 def schema_of(content: Mapping[str, Any], imports: Imports = "all") -> type[Recipe]:
     """The recipe that a file's content has to be, by its data set."""
     data = content.get("data")
-    use = data.get("use") if isinstance(data, Mapping) else None
-    return InstanceRecipe if task_of(use, imports) == "instance" else Recipe
+    data = data if isinstance(data, Mapping) else {}
+    # A data set that serves both is told by an argument which.
+    task = data.get("task") or task_of(data.get("use"), imports)
+    return InstanceRecipe if task == "instance" else Recipe

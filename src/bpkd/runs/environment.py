@@ -6,10 +6,10 @@ import hashlib
 import json
 import platform
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightning
 import timm
 import torch
 import torchvision
@@ -44,7 +44,7 @@ def environment() -> dict[str, str]:
     versions = {name: str(module.__version__) for name, module in modules.items()}
     return {
         **versions,
-        "lightning": lightning.__version__,
+        "lightning": version("lightning"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "gpu": gpu,
