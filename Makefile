@@ -39,7 +39,7 @@ house: install
 
 docs: install
 	$(BIN)/python -m tools.pages --write
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 package: install
 	rm -rf dist
