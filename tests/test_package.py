@@ -68,7 +68,7 @@ def test_every_requirement_has_a_lower_bound_that_constraints_meet() -> None:
         return [int(part) for part in re.findall(r"\d+", version)]
 
     for line in lowest():
-        name, bound = line.lower().split("==")
+        name, bound = line.lower().replace("_", "-").split("==")
         assert name in pinned, f"constraints.txt does not say which {name} was tested"
         assert numbers(pinned[name]) >= numbers(bound), name
 
