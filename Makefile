@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install demo test test-slow test-reliability lint format house bench clean
+.PHONY: install demo test test-slow test-reliability lint format house docs package bench clean
 
 install: $(VENV)/installed
 
@@ -37,10 +37,18 @@ format: install
 house: install
 	$(BIN)/python -m tools.house --write
 
+docs: install
+	$(BIN)/python -m tools.pages --write
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+package: install
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
 bench: install
 	$(BIN)/python -m benchmarks.boundary
 	$(BIN)/python -m benchmarks.methods
 	$(BIN)/python -m benchmarks.data
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist site

@@ -6,21 +6,28 @@ import contextlib
 import doctest
 import importlib.util
 import inspect
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from torch import nn
 
+import bpkd.cli
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import shipped_recipes
 from bpkd.recipe.loading import load_recipe
+from bpkd.recipe.schema import Recipe
 from tests.commands import done
 from tests.losses import test_contract as contract
+from tools import pages
+from tools.pages import stale
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -87,6 +94,85 @@ def test_numbers_worked_by_hand(page: Path) -> None:
     doctest.DocTestRunner().run(session, out=told.append)
     assert not told, "".join(told)
     assert session.examples or page.stem in ("README", "new")
+
+
+# The site -----------------------------------------------------------------------------------------
+
+
+def test_pages_made_from_the_code_are_current() -> None:
+    assert not stale(), "run python -m tools.pages --write"
+
+
+def test_a_page_that_is_not_current_is_told(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pages, "DOCS", tmp_path)
+    for name, make in pages.PAGES.items():
+        (tmp_path / name).write_text(make(), encoding="utf-8")
+    (tmp_path / "keys.md").write_text(pages.keys().replace("`max_iters`", "`iterations`"))
+    assert stale() == ["keys.md"]
+
+
+def test_keys_and_commands_are_all_there() -> None:
+    keys = (ROOT / "docs/keys.md").read_text("utf-8")
+    assert all(f"`{name}" in keys for name in Recipe.model_fields)
+    commands = (ROOT / "docs/commands.md").read_text("utf-8")
+    assert {"bpkd train", "bpkd data check", "bpkd table"} <= set(
+        re.findall(r"^## (.*)$", commands, re.MULTILINE)
+    )
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
+    named = set(re.findall(r"([\w/]+\.md)$", nav, re.MULTILINE))
+    lying = {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert lying <= named, f"mkdocs.yml does not name {sorted(lying - named)}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "src")}
+    built = subprocess.run(
+        [*command, "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (built.returncode, built.stderr) == (0, "")
+    losses = (tmp_path / "reference/losses/index.html").read_text("utf-8")
+    assert "bpkd.losses.bpkd.BPKD" in losses
+    assert "edge_loss" in losses
+
+
+@pytest.mark.parametrize("name", ["index", "coming_from"])
+def test_recipes_of_guides_load(name: str, tmp_path: Path) -> None:
+    for number, block in enumerate(blocks(ROOT / f"docs/{name}.md", "yaml")):
+        file = tmp_path / ("teacher.yaml" if number == 0 else f"{number}.yaml")
+        file.write_text(block)
+        recipe = load_recipe(file)
+        assert recipe.losses or name == "index"
+
+
+@pytest.mark.parametrize("name", ["index", "own_loop", "hub", "watching"])
+def test_commands_of_guides_exist(name: str) -> None:
+    group: Any = typer.main.get_command(bpkd.cli.app)
+    for block in blocks(ROOT / f"docs/{name}.md", "sh"):
+        for line in block.splitlines():
+            program, *words = line.partition("#")[0].split() or [""]
+            if program == "bpkd":
+                command = group.commands[words[0]]
+                for word in words[1:]:
+                    command = getattr(command, "commands", {}).get(word, command)
+                known = {option for each in command.params for option in each.opts}
+                given = {word.partition("=")[0] for word in words if word.startswith("--")}
+                assert given <= known, line
+
+
+def test_the_page_of_ones_own_loop() -> None:
+    test_numbers_worked_by_hand(ROOT / "docs/own_loop.md")
 
 
 # Recipes and tables -------------------------------------------------------------------------------

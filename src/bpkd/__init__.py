@@ -21,19 +21,33 @@ if TYPE_CHECKING:
     from bpkd.inference.evaluation import evaluate
     from bpkd.networks.base import SegOutput
     from bpkd.recipe.trust import trusted
+    from bpkd.report.push import push_to_hub
+    from bpkd.runs.hub import from_pretrained
     from bpkd.runs.loading import load
     from bpkd.starting.distilling import distill
     from bpkd.training.run import train
 
 __version__ = "0.1.0"
-__all__ = ["SegOutput", "UserError", "distill", "evaluate", "load", "train", "trusted"]
+__all__ = [
+    "SegOutput",
+    "UserError",
+    "distill",
+    "evaluate",
+    "from_pretrained",
+    "load",
+    "push_to_hub",
+    "train",
+    "trusted",
+]
 
 _HOMES = {
     "SegOutput": "bpkd.networks.base",
     "UserError": "bpkd.errors",
     "distill": "bpkd.starting.distilling",
     "evaluate": "bpkd.inference.evaluation",
+    "from_pretrained": "bpkd.runs.hub",
     "load": "bpkd.runs.loading",
+    "push_to_hub": "bpkd.report.push",
     "train": "bpkd.training.run",
     "trusted": "bpkd.recipe.trust",
 }

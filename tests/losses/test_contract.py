@@ -6,8 +6,10 @@ import copy
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterable
 from functools import partialmethod
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import bpkd.losses
+from bpkd.errors import UserError
 from bpkd.losses.bpkd import BPKD
 from bpkd.losses.edge_reduction import Reduction
 from bpkd.networks.base import SegOutput
@@ -73,6 +76,8 @@ NOT_EMPTY = {
     "Holistic": "a score of a map of zeros",
     "KT": "pixels without a class are off every class, as published",
 }
+# These need nothing but logits: tensors do.
+FROM_LOGITS = {*("BPKD", "CWD", "DIST", "DKD", "DSD", "Holistic", "KD", "KT", "MasKD", "PixelWise")}
 
 
 def found() -> list[type[nn.Module]]:
@@ -185,6 +190,23 @@ def test_terms_are_named_scalars_with_default_weights(cls: type[nn.Module]) -> N
     assert all(value.shape == () and value.isfinite() for value in terms.values())
     assert any(value.abs() > 1e-6 for value in terms.values())
     assert any(g is not None and g.abs().sum() > 0 for g in gradients(terms, student))
+
+
+@every_loss
+def test_logits_alone_are_taken_or_features_are_asked_for(cls: type[nn.Module]) -> None:
+    student, teacher = outputs(cls), outputs(cls, seed=1)
+    labels, module = labels_for(student), build(cls)
+    try:
+        terms = call(module, student.logits, teacher.logits, labels)
+    except UserError as error:
+        assert re.search(r"student's logits are no features.*SegOutput", str(error))
+        assert cls.__name__ not in FROM_LOGITS
+        return
+    assert cls.__name__ in FROM_LOGITS or not cls.__module__.startswith("bpkd.")
+    assert terms and set(terms) <= set(vars(cls)["weights"])
+    assert terms == call(module, *(SegOutput(o.logits, {}) for o in (student, teacher)), labels)
+    named = [SimpleNamespace(logits=out.logits) for out in (student, teacher)]
+    assert terms == call(module, *named, labels)
 
 
 @every_loss

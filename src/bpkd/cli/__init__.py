@@ -13,6 +13,7 @@ from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
     data,
     export,
     figures,
+    hub,
     methods,
     model,
     report,

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from bpkd.boundary import edge_masks
 from bpkd.errors import UserError
-from bpkd.losses.common import full_precision, labelled_pixels, like_student
+from bpkd.losses.common import Output, as_output, labelled_pixels, logit_maps
 from bpkd.losses.cwd import cwd
 from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.edge_reduction import Reduction, pixel_weights
-from bpkd.networks.base import SegOutput, resize
+from bpkd.networks.base import resize
 
 #: Whether logits are filtered before the softmax; ``centred``: after their mean is taken off.
 PreMask = bool | Literal["centred"]
@@ -221,12 +221,11 @@ class BPKD(nn.Module):
                 f"classes; it has {given}"
             )
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms ``edge`` and ``body``."""
-        logits = full_precision(student.logits)
-        target = like_student(full_precision(teacher.logits), logits)
+        logits, target = logit_maps(student, teacher)
         self.check_weights(logits.shape[1])
-        masks = self.masks(labels, logits, teacher.logits).to(logits.dtype)
+        masks = self.masks(labels, logits, as_output(teacher).logits).to(logits.dtype)
         # The teacher's outlines are for unlabelled images: there every pixel counts.
         ignored = self.ignore_index if self.edges == "labels" else None
         valid = labelled_pixels(labels, logits, ignored)

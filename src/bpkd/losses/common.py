@@ -7,7 +7,40 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpkd.errors import UserError
-from bpkd.networks.base import resize
+from bpkd.networks.base import SegOutput, resize
+
+#: What a loss on logits takes: a network's output, or its logits (N, C, h, w) alone.
+Output = SegOutput | Tensor
+
+
+def as_output(given: Output) -> SegOutput:
+    """A network's output as the losses read it.
+
+    Args:
+        given: a SegOutput; logits (N, C, h, w); or anything that has ``logits``, such as the output
+            of a model of transformers.
+
+    Example:
+        >>> import torch
+        >>> as_output(torch.zeros(1, 2, 3, 3)).features
+        {}
+    """
+    if isinstance(given, Tensor):
+        return SegOutput(given, {})
+    if not hasattr(given, "auxiliary"):
+        return SegOutput(given.logits, getattr(given, "features", {}))
+    return given
+
+
+def logit_maps(student: Output, teacher: Output) -> tuple[Tensor, Tensor]:
+    """The logits of both networks, the teacher's as a target.
+
+    Returns:
+        student: (N, C, h, w), float32 or better.
+        teacher: the same shape, without gradient: see :func:`like_student`.
+    """
+    logits = full_precision(as_output(student).logits)
+    return logits, like_student(full_precision(as_output(teacher).logits), logits)
 
 
 def full_precision(maps: Tensor) -> Tensor:

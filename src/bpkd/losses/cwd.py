@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bpkd.losses.common import full_precision, labelled_pixels, like_student
+from bpkd.losses.common import Output, labelled_pixels, logit_maps
 from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.features import channel_adapter, counted, each_level, feature_maps
 from bpkd.networks.base import SegOutput
@@ -67,10 +67,9 @@ class CWD(nn.Module):
         self.temperature = temperature
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``cwd``."""
-        logits = full_precision(student.logits)
-        target = like_student(full_precision(teacher.logits), logits)
+        logits, target = logit_maps(student, teacher)
         valid = labelled_pixels(labels, logits, self.ignore_index)
         return {"cwd": cwd(logits, target, self.temperature, valid)}
 

@@ -10,9 +10,8 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpkd.losses.common import full_precision, like_student
+from bpkd.losses.common import Output, logit_maps
 from bpkd.losses.features import nearest_labels
-from bpkd.networks.base import SegOutput
 
 
 def pearson_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -80,10 +79,9 @@ class DIST(nn.Module):
         self.temperature = temperature
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms ``inter`` and ``intra``."""
-        logits = full_precision(student.logits)
-        target = like_student(full_precision(teacher.logits), logits)
+        logits, target = logit_maps(student, teacher)
         ours, theirs = logits.movedim(1, -1), target.movedim(1, -1)
         if self.ignore_index is None:
             ours, theirs = ours.flatten(0, 2), theirs.flatten(0, 2)

@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpkd.losses.common import full_precision, like_student
+from bpkd.losses.common import Output, logit_maps
 from bpkd.losses.features import nearest_labels
-from bpkd.networks.base import SegOutput
 
 
 def dkd(
@@ -76,10 +75,9 @@ class DKD(nn.Module):
         self.temperature = temperature
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms ``target`` and ``others``."""
-        logits = full_precision(student.logits)
-        target = like_student(full_precision(teacher.logits), logits)
+        logits, target = logit_maps(student, teacher)
         small = nearest_labels(labels, logits.shape[-2:]).long()
         kept = small != self.ignore_index
         ours, theirs = logits.movedim(1, -1)[kept], target.movedim(1, -1)[kept]

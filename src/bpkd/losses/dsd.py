@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.losses.at import attention
-from bpkd.losses.common import full_precision, labelled_pixels, like_student
+from bpkd.losses.common import Output, as_output, full_precision, labelled_pixels, logit_maps
 from bpkd.losses.features import average_pool, feature_maps
-from bpkd.networks.base import SegOutput, resize
+from bpkd.networks.base import resize
 
 # Far below any logit, yet finite: its softmax is 0.
 _NOWHERE = -1e4
@@ -114,10 +114,10 @@ class DSD(nn.Module):
         self.feature = feature
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms ``psd`` and ``csd``."""
-        logits = full_precision(student.logits)
-        target = like_student(full_precision(teacher.logits), logits)
+        student, teacher = as_output(student), as_output(teacher)
+        logits, target = logit_maps(student, teacher)
         valid = labelled_pixels(labels, logits, self.ignore_index)
         terms = {"csd": csd(logits, target, self.temperature, valid)}
         if student.auxiliary is None or teacher.auxiliary is None:

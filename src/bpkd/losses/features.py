@@ -37,6 +37,11 @@ def feature_maps(
         UserError: one of them has no features of that name.
     """
     for who, output in (("student", student), ("teacher", teacher)):
+        if isinstance(output, Tensor):
+            raise UserError(
+                f"feature: the {who}'s logits are no features, and this loss needs them; give "
+                f"SegOutput(logits, {{{name!r}: maps}}) of bpkd"
+            )
         if name not in output.features:
             names = ", ".join(sorted(output.features)) or "none"
             raise UserError(f"feature: the {who} has no features named {name!r}; it has: {names}")

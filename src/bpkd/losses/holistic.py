@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpkd.losses.common import full_precision, labelled_pixels, like_student
+from bpkd.losses.common import Output, labelled_pixels, logit_maps
 from bpkd.losses.discriminator import SMALLEST, Discriminator
 from bpkd.losses.features import mean_over_processes
-from bpkd.networks.base import SegOutput
 
 
 def wgan(student_scores: Tensor, teacher_scores: Tensor) -> Tensor:
@@ -117,13 +116,13 @@ class Holistic(nn.Module):
         self.penalty = penalty
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``holistic``."""
         logits, _ = self._maps(student, teacher, labels)
         return {"holistic": -self.discriminator(logits).mean()}
 
     def discriminator_loss(
-        self, student: SegOutput, teacher: SegOutput, labels: Tensor
+        self, student: Output, teacher: Output, labels: Tensor
     ) -> dict[str, Tensor]:
         """The same arguments -> the term ``discriminator``, and ``gradient_penalty`` in wgan-gp.
 
@@ -140,8 +139,8 @@ class Holistic(nn.Module):
 
     def own_step(
         self,
-        student: SegOutput,
-        teacher: SegOutput,
+        student: Output,
+        teacher: Output,
         labels: Tensor,
         share: float = 1.0,
         last: bool = True,
@@ -176,12 +175,9 @@ class Holistic(nn.Module):
         """Take the optimizer's state from a checkpoint."""
         self.optimizer.load_state_dict(state)
 
-    def _maps(
-        self, student: SegOutput, teacher: SegOutput, labels: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _maps(self, student: Output, teacher: Output, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Both networks' logits at the student's size, 0 where pixels are ignored."""
-        logits = full_precision(student.logits)
-        target = like_student(full_precision(teacher.logits), logits)
+        logits, target = logit_maps(student, teacher)
         valid = labelled_pixels(labels, logits, self.ignore_index)
         if valid is not None:
             logits, target = logits * valid, target * valid

@@ -11,8 +11,7 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpkd.losses.common import full_precision, labelled_pixels, like_student
-from bpkd.networks.base import SegOutput
+from bpkd.losses.common import Output, labelled_pixels, logit_maps
 
 Reduction = Literal["pixels", "elements", "images", "skds"]
 
@@ -97,9 +96,8 @@ class KD(nn.Module):
         self.reduction: Reduction = reduction
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``kd``."""
-        logits = full_precision(student.logits)
-        target = like_student(full_precision(teacher.logits), logits)
+        logits, target = logit_maps(student, teacher)
         valid = labelled_pixels(labels, logits, self.ignore_index)
         return {"kd": kd(logits, target, self.temperature, self.reduction, valid)}

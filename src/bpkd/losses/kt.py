@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.losses.common import full_precision
+from bpkd.losses.common import Output, as_output, full_precision
 from bpkd.losses.cwd import cwd
-from bpkd.networks.base import SegOutput
 
 
 def tailored(logits: Tensor, labels: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -116,9 +115,10 @@ class KT(nn.Module):
         self.void = void
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> ``whole``, ``inside``, ``outside``."""
-        ours, theirs = full_precision(student.logits), full_precision(teacher.logits)
+        ours = full_precision(as_output(student).logits)
+        theirs = full_precision(as_output(teacher).logits)
         if ours.shape[1] != theirs.shape[1]:
             raise UserError(
                 f"the teacher has {theirs.shape[1]} classes and the student {ours.shape[1]}; "

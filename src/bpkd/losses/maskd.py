@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpkd.losses.common import full_precision, labelled_pixels, like_student
+from bpkd.losses.common import Output, as_output, full_precision, labelled_pixels, like_student
 from bpkd.losses.tokens import OwnLoss, learn_tokens, read_tokens, teaching_in
-from bpkd.networks.base import SegOutput
 
 
 def receptive_masks(maps: Tensor, tokens: Tensor) -> Tensor:
@@ -169,8 +168,9 @@ class MasKD(nn.Module):
             self.tokens.copy_(learn_tokens(self.tokens, loss, batches, self.token_iters))
         self.learned.fill_(True)
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> ``maskd`` and ``auxiliary``."""
+        student, teacher = as_output(student), as_output(teacher)
         terms = {"maskd": self.term(student.logits, teacher.logits, labels)}
         if student.auxiliary is not None and teacher.auxiliary is not None:
             terms["auxiliary"] = self.term(student.auxiliary, teacher.auxiliary, labels)

@@ -80,6 +80,7 @@ class Recipe(Section):
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Positive = 1000
     compile: bool = False
+    loggers: list[Literal["csv", "tensorboard", "wandb", "mlflow"]] | None = None
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     devices: Positive | Literal["auto"] = "auto"
     nodes: Positive = 1

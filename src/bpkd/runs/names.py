@@ -25,6 +25,8 @@ BEGUN = (
 )
 #: What training makes.
 GROWN = ("training.csv", "metrics.csv", "last.ckpt", "best.ckpt", "student.safetensors")
+#: What loggers write by themselves.
+LOGS = ("tensorboard", "csv", "wandb", "mlruns", "mlflow.db")
 #: A run that is to replace the one in the folder; the same, complete; the same, moving in.
 NEW, READY, MOVING = ".bpkd.new", ".bpkd.ready", ".bpkd.moving"
 
@@ -44,7 +46,7 @@ def strangers(folder: Path) -> list[str]:
     """The names in a folder, in which there is no run, that bpkd did not write."""
     own = {lock.NAME, NEW, READY, MOVING, ".DS_Store"}
     if _is_noted(folder):  # the first that a run writes: what else it begins with is its own
-        own |= {*BEGUN, "tensorboard"}
+        own |= {*BEGUN, *LOGS}
     names = (path.name for path in folder.iterdir())
     return sorted(name for name in names if name not in own and not _is_part(name))
 

@@ -20,7 +20,7 @@ from bpkd.support.messages import shown
 from bpkd.support.tensors import key_mismatch, read_checkpoint
 
 #: Keys that say where and how fast a run trains, not what.
-_FREE = ("run", "name", "workers", "devices", "nodes", "checkpoint_every")
+_FREE = ("run", "name", "workers", "devices", "nodes", "checkpoint_every", "loggers")
 #: Arguments that say where something is; whether it is the same is seen when it is there.
 _PLACES = ("root", "checkpoint", "run", "path")
 

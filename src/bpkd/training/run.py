@@ -27,6 +27,7 @@ from bpkd.training.class_weights import write_class_weights
 from bpkd.training.compiling import compile_networks
 from bpkd.training.distiller import Distiller
 from bpkd.training.fitting import build_measured
+from bpkd.training.loggers import check_loggers, end_loggers
 from bpkd.training.preparation import Preparation
 from bpkd.training.scrutiny import scrutinise
 from bpkd.training.teacher_cache.opening import open_cache
@@ -61,6 +62,7 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    check_loggers(recipe)
     with enough_memory(_less_memory(recipe)), opened(recipe, resume, overwrite) as folder:
         if folder.done:
             return folder.folder
@@ -101,7 +103,10 @@ def train(
                 note(folder.place, unlabelled=described(recipe, parts.drawn))
                 if progress:
                     say(described(recipe, parts.drawn))
-        _fit(trainer, run, distiller, loaders, recipe)
+        try:
+            _fit(trainer, run, distiller, loaders, recipe)
+        finally:
+            end_loggers(trainer)
     return folder.folder
 
 

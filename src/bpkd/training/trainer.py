@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import TQDMProgressBar
 
 from bpkd.errors import UserError
 from bpkd.recipe.schema import Recipe
 from bpkd.runs.recorder import Recorder
 from bpkd.support.messages import one_line
+from bpkd.training.loggers import build_loggers
 from bpkd.training.processes import SyncBatchNorm, check_started, strategy
+from bpkd.training.progress import lines_or_bar
 
 
 def build_trainer(
@@ -27,7 +25,7 @@ def build_trainer(
     """Lightning's trainer, counting iterations."""
     callbacks: list[Any] = [run]
     if progress:
-        callbacks.append(ProgressBar())
+        callbacks.append(lines_or_bar(run, recipe.batch_size * recipe.accumulate))
     every = min(recipe.evaluation.every or recipe.max_iters, recipe.max_iters)
     arguments: dict[str, Any] = dict(
         max_steps=recipe.max_iters,
@@ -43,7 +41,7 @@ def build_trainer(
         enable_progress_bar=progress,
         enable_checkpointing=False,
         enable_model_summary=False,
-        logger=_loggers(run.folder),
+        logger=build_loggers(recipe, run.folder),
         log_every_n_steps=10,
         precision=_precision(recipe),
         devices=recipe.devices,
@@ -67,36 +65,9 @@ def _precision(recipe: Recipe) -> Any:
     return "bf16-mixed" if in_bf16 else "32-true"
 
 
-def _loggers(folder: Path) -> Any:
-    """TensorBoard where it is installed; the CSV files are written in any case."""
-    if find_spec("tensorboard") is None:
-        return False
-    from lightning.pytorch.loggers import TensorBoardLogger  # noqa: PLC0415
-
-    return TensorBoardLogger(folder, name="", version="tensorboard")
-
-
 def quiet() -> None:
     """Lightning's advice is for its own users; ours read one line a finding."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
-
-
-class ProgressBar(TQDMProgressBar):
-    """Lightning's, without epochs and versions, which a run here does not have."""
-
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=1 if sys.stderr.isatty() else 50)
-
-    def on_train_epoch_start(self, trainer: Any, *_: Any) -> None:
-        """Name what is counted."""
-        super().on_train_epoch_start(trainer)
-        self.train_progress_bar.set_description("training")
-
-    def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
-        """What stands beside the bar."""
-        metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)
-        return metrics
