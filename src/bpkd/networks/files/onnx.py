@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from bpkd.datasets.parallel import cores
 from bpkd.errors import UserError
 from bpkd.support.extras import extra
 from bpkd.support.messages import one_line
@@ -31,7 +31,7 @@ class OnnxProgram:
         runtime = extra("onnxruntime", path, "export")
         options = runtime.SessionOptions()
         options.log_severity_level = _QUIET
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads or cores()
         self.path = path
         try:
             self.session = runtime.InferenceSession(
