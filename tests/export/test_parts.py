@@ -17,7 +17,10 @@ from bpkd.export.capture import captured
 from bpkd.export.leaving import Leaving, check_output, pooled
 from bpkd.export.run import Wish, _whole, export
 from bpkd.export.verification import Verified, check, verify
+from bpkd.export.writing import Job, exported
 from bpkd.networks.base import SegOutput, resize
+from bpkd.networks.files.reading import read_network
+from bpkd.recipe.trust import trusted
 from bpkd.support.formats import FORMATS
 from tests.commands import bpkd, refused
 from tests.network_files import description, weights, write
@@ -86,6 +89,18 @@ def test_verification_in_a_new_process(tmp_path: Path) -> None:
         check(differs, "fp32")
     with pytest.raises(UserError, match="says that it knows 2 classes"):
         verify(network, write(tmp_path / "c.onnx", said=description(2)), images, "images")
+
+
+def test_an_exported_program_and_its_way_back(tmp_path: Path) -> None:
+    network = Leaving(Colours(), description())
+    file = tmp_path / "a.pt2"
+    exported(Job(network, network.description), file)
+    images = torch.rand(2, 3, 5, 7)
+    with trusted():
+        logits = read_network(file)(images).logits
+    assert not logits.requires_grad
+    torch.testing.assert_close(logits, network(images).detach())
+    assert file.stat().st_size < 50_000, "the example that it was traced with went along"
 
 
 def test_tolerances() -> None:

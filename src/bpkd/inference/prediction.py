@@ -90,6 +90,8 @@ def predict(
     if confidence is not None and not 0 <= confidence < 1:
         raise UserError(f"confidence {confidence}: expected a probability from 0 to below 1")
     source = predictor(run, checkpoint=checkpoint)
+    if confidence is not None and source.gives_labels:
+        raise UserError(f"{run} gives labels, without probabilities; export it without --argmax")
     photos = jobs(images, Path(out))
     reading = measured(lambda index: photos[index][0], len(photos), source.reading(max_pixels))
     network = source.network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -13,7 +13,7 @@ from torch import nn
 from bpkd.datasets.classes_file import read_classes
 from bpkd.datasets.images import MAX_PIXELS, Reading
 from bpkd.errors import UserError
-from bpkd.networks.files.described import beside, read_beside
+from bpkd.networks.files.described import Description, beside, read_beside
 from bpkd.networks.files.reading import read_network
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.loading import load_recipe, recipe_in
@@ -53,6 +53,12 @@ class Predictor:
         """Their colours."""
         palette: list[tuple[int, int, int]] = self.network.palette  # type: ignore[assignment]
         return palette
+
+    @property
+    def gives_labels(self) -> bool:
+        """Whether there are labels alone, and no logits: a file can be written so."""
+        known = getattr(self.network, "description", None)
+        return isinstance(known, Description) and known.output == "labels"
 
     def reading(self, max_pixels: int | None = None) -> Reading:
         """How photos are read: as the data set said, or as it was measured in training."""

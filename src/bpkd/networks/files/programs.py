@@ -84,7 +84,8 @@ class TorchProgram:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         try:
-            found: Tensor = self.program(images)
+            with torch.no_grad():
+                found: Tensor = self.program(images)
         except (RuntimeError, AssertionError) as error:
             raise UserError(
                 f"{self.path}: does not take images of {tuple(images.shape)}: {last_line(error)}"
