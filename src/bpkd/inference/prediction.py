@@ -20,7 +20,7 @@ from bpkd.errors import UserError
 from bpkd.inference.instance_prediction import predict_instances
 from bpkd.inference.overlay import overlay
 from bpkd.inference.photos import jobs
-from bpkd.inference.predictor import predictor
+from bpkd.inference.predictor import Predictor, predictor
 from bpkd.inference.windows import Inference, build_inference, confident, slide
 from bpkd.inference.windows import predict as classes_of
 from bpkd.recipe.instance import InstanceRecipe
@@ -90,8 +90,7 @@ def predict(
     if confidence is not None and not 0 <= confidence < 1:
         raise UserError(f"confidence {confidence}: expected a probability from 0 to below 1")
     source = predictor(run, checkpoint=checkpoint)
-    if confidence is not None and source.gives_labels:
-        raise UserError(f"{run} gives labels, without probabilities; export it without --argmax")
+    _check_confidence(source, confidence)
     photos = jobs(images, Path(out))
     reading = measured(lambda index: photos[index][0], len(photos), source.reading(max_pixels))
     network = source.network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -138,6 +137,14 @@ def predict(
     if confidence is not None:
         write_classes(Path(out), source)
     return done
+
+
+def _check_confidence(source: Predictor, confidence: float | None) -> None:
+    """Refuse a threshold for probabilities where there are none."""
+    if confidence is not None and source.gives_labels:
+        raise UserError(
+            f"{source.path} gives labels, without probabilities; export it without --argmax"
+        )
 
 
 def _check_size(file: Path, image: Tensor, inference: Inference) -> None:
