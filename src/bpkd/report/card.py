@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 import bpkd
+from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.report.table import COLUMNS, spread
-from bpkd.runs.classes import read_classes
 from bpkd.runs.environment import read_notes
 from bpkd.runs.tables import read_rows
 
