@@ -307,5 +307,5 @@ def test_images_of_many_sizes_are_refused_before_the_run_begins(recipe: Path) ->
     loaded = load_recipe(recipe)
     loaded.augment.crop = None  # type: ignore[assignment]  # as recipes of instances may have it
     parts: Any = SimpleNamespace(distiller=SimpleNamespace(teacher=Small(10)), drawn=None)
-    with pytest.raises(UserError, match=r"images of one size; set augment\.crop"):
+    with pytest.raises(UserError, match=r"one size; give augment\.crop"):
         open_cache(loaded, parts, None, aloud=False)  # type: ignore[arg-type]

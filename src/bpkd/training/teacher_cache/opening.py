@@ -40,10 +40,6 @@ def open_cache(recipe: Recipe, parts: Parts, trainer: lightning.Trainer, aloud: 
         return
     if recipe.augment.crop is None:  # type: ignore[comparison-overlap]
         raise UserError("teacher_cache: its images have one size; give augment.crop")
-    if recipe.augment.crop is None:
-        raise UserError(
-            "teacher_cache: records are of images of one size; set augment.crop, or take it out"
-        )
     known = facts(recipe, parts.drawn, teacher, str(trainer.precision))
     folder = Path(given.folder).expanduser() / name_of(known)
     kind = KINDS[distiller.task.name]
