@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -24,6 +26,7 @@ from bpkd.support.tensors import read_tensors
 from bpkd.training.distiller import Distiller
 from bpkd.training.teacher_cache.fingerprint import facts, name_of
 from bpkd.training.teacher_cache.folders import caches
+from bpkd.training.teacher_cache.opening import open_cache
 from bpkd.training.teacher_cache.records import Records
 from bpkd.training.teachers import build_teacher
 from tests.runs import killed, rows, run
@@ -298,3 +301,11 @@ def test_images_that_changed_are_not_served(recipe: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Changing, "shift", 1)
     fresh = run(recipe, "fresh", use, f"teacher_cache={recipe.parent / 'fresh-cache'}")
     assert same(fresh, run(recipe, "after", use))
+
+
+def test_images_of_many_sizes_are_refused_before_the_run_begins(recipe: Path) -> None:
+    loaded = load_recipe(recipe)
+    loaded.augment.crop = None  # type: ignore[assignment]  # as recipes of instances may have it
+    parts: Any = SimpleNamespace(distiller=SimpleNamespace(teacher=Small(10)), drawn=None)
+    with pytest.raises(UserError, match=r"one size; give augment\.crop"):
+        open_cache(loaded, parts, None, aloud=False)  # type: ignore[arg-type]
