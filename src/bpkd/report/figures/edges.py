@@ -17,9 +17,10 @@ from bpkd.datasets.classes_file import read_classes
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 from bpkd.inference.overlay import colourise
-from bpkd.losses.bpkd import BPKD, edge_divergence, filtered
+from bpkd.losses.bpkd import BPKD
 from bpkd.losses.common import full_precision, labelled_pixels, like_student
 from bpkd.losses.edge_reduction import pixel_weights
+from bpkd.losses.pre_mask import edge_divergence, filtered
 from bpkd.networks.base import SegOutput, resize
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
