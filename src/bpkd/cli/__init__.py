@@ -21,6 +21,7 @@ from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
     starting,
     tables,
     teacher_cache,
+    tuning,
 )
 from bpkd.cli.common import app
 from bpkd.cli.ending import ending
