@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from bpkd.errors import UserError
 from bpkd.recipe.loading import dump, load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.trust import own_recipe
 from bpkd.runs.tables import read_rows
-from bpkd.support.files import replacing, replacing_csv
+from bpkd.support.files import replacing
 from bpkd.training.run import train
 from bpkd.training.tuning.draws import Search, Settings, drawn
+from bpkd.training.tuning.records import Trial, read_trials, write_trials
 from bpkd.training.tuning.space import space_of, whole_weights
 
 #: The score that decides, by task: the first of these that a run has.
 _SCORES = ("mIoU", "AP")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One run of a search.
-
-    Attributes:
-        number: from 0; trial 0 is the recipe as it is.
-        settings: what it changed, by dotted key.
-        scores: means on val; empty where training ended in numbers that are not finite.
-        seconds: it took.
-    """
-
-    number: int
-    settings: Settings
-    scores: dict[str, float]
-    seconds: float
 
 
 @own_recipe()
@@ -57,8 +37,8 @@ def tune(
 ) -> list[Trial]:
     """Search a recipe's ``tune`` on val, or round its defaults; the test split is never read.
 
-    Every trial is a run in ``OUT/trial-000`` and the like, of the recipe's own seed and budget, with
-    ``data.test`` null. ``OUT/trials.csv`` has a line a trial, ``OUT/best.yaml`` is the recipe with
+    Every trial is a run in ``OUT/trial-000`` and the like, of the recipe's own seed and budget,
+    with ``data.test`` null. ``OUT/trials.csv`` has a line a trial, ``OUT/best.yaml`` is the recipe with
     the best settings, ``OUT/tune.json`` says what was asked. Called again it goes on; with more
     trials it goes on further.
 
@@ -93,7 +73,7 @@ def tune(
     }
     _check_same(folder / "tune.json", asked)
     begin = [*overrides, *whole_weights(recipe, space)]
-    done = _read(folder / "trials.csv", list(space))[:trials]
+    done = read_trials(folder / "trials.csv", list(space))[:trials]
     for number in range(len(done), trials):
         past = [(each.settings, each.scores[_score(each, score)]) for each in done if each.scores]
         settings = drawn(search, space, number, trials, seed, past)
@@ -101,7 +81,7 @@ def tune(
         if trial.scores:
             _score(trial, score)  # a name that there is not is told after the first
         done.append(trial)
-        _write(folder / "trials.csv", done, list(space))
+        write_trials(folder / "trials.csv", done, list(space))
         say(_line(trial, trials, score))
     top = best(done, score)
     chosen = load_recipe(source, [*begin, *_changes(top.settings)])
@@ -201,44 +181,6 @@ def _check_same(file: Path, asked: dict[str, Any]) -> None:
         return
     with replacing(file) as temporary:
         temporary.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
-
-
-def _write(file: Path, trials: Sequence[Trial], keys: Sequence[str]) -> None:
-    names = list(dict.fromkeys(name for trial in trials for name in trial.scores))
-    with replacing_csv(file) as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["trial", *keys, *names, "seconds"])
-        for trial in trials:
-            settings = [
-                json.dumps(trial.settings[key]) if key in trial.settings else "" for key in keys
-            ]
-            scores = [trial.scores.get(name, "") for name in names]
-            writer.writerow([trial.number, *settings, *scores, round(trial.seconds, 1)])
-
-
-def _read(file: Path, keys: Sequence[str]) -> list[Trial]:
-    if not file.is_file():
-        return []
-    with file.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    try:
-        return [
-            Trial(
-                int(row["trial"]),
-                {key: yaml.safe_load(row[key]) for key in keys if row[key]},
-                {
-                    name: float(value)
-                    for name, value in row.items()
-                    if name not in ("trial", "seconds", *keys) and value
-                },
-                float(row["seconds"]),
-            )
-            for row in rows
-        ]
-    except (KeyError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{file} is damaged; put back a whole copy, or give another --out"
-        ) from error
 
 
 def _line(trial: Trial, trials: int, score: str | None) -> str:
