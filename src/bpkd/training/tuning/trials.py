@@ -38,9 +38,9 @@ def tune(
     """Search a recipe's ``tune`` on val, or round its defaults; the test split is never read.
 
     Every trial is a run in ``OUT/trial-000`` and the like, of the recipe's own seed and budget,
-    with ``data.test`` null. ``OUT/trials.csv`` has a line a trial, ``OUT/best.yaml`` is the recipe with
-    the best settings, ``OUT/tune.json`` says what was asked. Called again it goes on; with more
-    trials it goes on further.
+    with ``data.test`` null. ``OUT/trials.csv`` has a line a trial, ``OUT/best.yaml`` is the recipe
+    with the best settings, ``OUT/tune.json`` says what was asked. Called again it goes on; with
+    more trials it goes on further.
 
     Args:
         source: a file, or the name of a shipped recipe.
