@@ -38,7 +38,7 @@ def test_a_study_from_the_grid_to_its_tables(tmp_path: Path) -> None:
         "methods": {"plain": [str(tiny)], "kd": [str(tiny), kd]},
     }
     grid, runs, out = tmp_path / "grid.yaml", tmp_path / "runs", tmp_path / "results"
-    grid.write_text(yaml.safe_dump({"small": study}))
+    grid.write_text(yaml.safe_dump({"small": study}, sort_keys=False))
     given = ["small", "--grid", str(grid), "--runs", str(runs)]
     with pytest.raises(evidence.UserError, match="part 0 trains it"):
         evidence.main(["run", *given, "--part", "1/2"])
