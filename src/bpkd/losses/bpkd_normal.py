@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from bpkd.boundary import edge_masks
 from bpkd.errors import UserError
-from bpkd.losses.common import full_precision, labelled_pixels, like_student
-from bpkd.networks.base import SegOutput
+from bpkd.losses.common import Output, labelled_pixels, logit_maps
 
 
 class Lines(NamedTuple):
@@ -146,10 +145,9 @@ class BPKDNormal(nn.Module):
         self.kernel_size, self.reach, self.temperature = kernel_size, reach, temperature
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``normal``."""
-        logits = full_precision(student.logits)
-        target = like_student(full_precision(teacher.logits), logits)
+        logits, target = logit_maps(student, teacher)
         size = (logits.shape[-2], logits.shape[-1])
         masks = edge_masks(labels, logits.shape[1], self.kernel_size, size, self.ignore_index)
         valid = labelled_pixels(labels, logits, self.ignore_index)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.inference.evaluation import evaluate
 from bpkd.inference.image_counts import Counts, kept_counts
+from bpkd.inference.predictor import classes_at, kept_at
 from bpkd.report.compare import names_of, recipes_of
 from bpkd.report.effects import Effect, effect, thin_classes
 from bpkd.report.table import COLUMNS
@@ -70,7 +70,7 @@ def paired(
         for seed, run in of_seed.items()
         if seed in methods[base]
     }
-    classes = read_classes(Path(runs[0]))[0]
+    classes = classes_at(Path(runs[0]))
     first = counts[next(iter(methods[base].values()))]
     narrow = thin_classes(first) if thin is None else [_index(name, classes) for name in thin]
     found = []
@@ -107,7 +107,7 @@ def _counts(
     say: Callable[[str], Any],
 ) -> Counts:
     evaluate(run, *overrides, split=split, progress=progress, say=say, counts=True)
-    counts = kept_counts(run / f"evaluation_{split}.npz")
+    counts = kept_counts(kept_at(run, split).with_suffix(".npz"))
     if counts is None:
         raise UserError(
             f"{run}: each image's counts are not in evaluation_{split}.npz: the folder cannot be "
