@@ -59,6 +59,7 @@ SEES_IGNORED = {
 # Not the same as an image that ends where the labels end, by their definition.
 NOT_CROPPED = {
     "BPKD": "a class has an edge where it touches ignored pixels",
+    "BPKDNormal": "a class has an edge where it touches ignored pixels",
     "PixelWise": "divided by all pixels, as published",
     "IFVD": "the mean is over all pixels, as published",
     "MGD": "the generator's padding",
@@ -93,12 +94,14 @@ def found() -> list[type[nn.Module]]:
 
 
 def settings() -> list[type[nn.Module]]:
-    """BPKD as published with each of its reductions, and with its other filter before the softmax.
+    """BPKD as published with each of its reductions, its other filter and its variants.
 
     Each is a class of its own that bears BPKD's name.
     """
     given: list[dict[str, Any]] = [{"pre_mask": True, "reduction": r} for r in get_args(Reduction)]
     given.append({"pre_mask": "centred", "reduction": "mean"})
+    given += [{"where": "teacher_right"}, {"where": "teacher_better"}]
+    given += [{"edges": "both"}, {"falloff": "linear"}]
     out: list[type[nn.Module]] = []
     for arguments in given:
         content = {

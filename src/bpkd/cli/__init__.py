@@ -10,6 +10,7 @@ import typer
 
 from bpkd import __version__
 from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
+    analysis,
     data,
     export,
     figures,
@@ -21,6 +22,7 @@ from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
     starting,
     tables,
     teacher_cache,
+    tuning,
 )
 from bpkd.cli.common import app
 from bpkd.cli.ending import ending

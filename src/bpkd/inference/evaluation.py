@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from bpkd.datasets.building import build_data
 from bpkd.datasets.loading import eval_loader
 from bpkd.errors import UserError
+from bpkd.inference.image_counts import ImageCounts, keep_counts, kept_counts
 from bpkd.inference.kept import asked, keep, kept
 from bpkd.inference.predictor import device_of, kept_at, predictor
 from bpkd.inference.tasks import build_task
@@ -38,6 +39,7 @@ def evaluate(
     checkpoint: str = "student",
     progress: Callable[[Any], Any] = iter,
     say: Callable[[str], Any] = print,
+    counts: bool = False,
 ) -> Scores:
     """Measure what a run trained, or a network's file, on a split of its data set.
 
@@ -53,6 +55,8 @@ def evaluate(
         checkpoint: ``student`` (the weights at the end), ``best`` (on val) or ``last``.
         progress: wraps the loader, e.g. to draw a bar.
         say: told in a line where the numbers are kept ones, or cannot be kept.
+        counts: measure again unless each image's counts are kept as well
+            (``evaluation_SPLIT.npz``, see :mod:`bpkd.inference.image_counts`).
 
     Returns:
         Fractions by name (``mIoU``, ``mAcc``, ``trimap_mIoU@3``, ``boundary_mIoU`` ..., lists by
@@ -67,15 +71,21 @@ def evaluate(
     network = aligned(source.network, data.classes, source.classes, str(run))
     task, size = build_task(recipe, data), recipe.evaluation.batch_size
     question = asked(network, data, recipe, task)
-    if (known := kept(stored, question, task.best_by, len(data.classes))) is not None:
+    known = kept(stored, question, task.best_by, len(data.classes))
+    by_image = stored.with_suffix(".npz")
+    if known is not None and (not counts or kept_counts(by_image, question)):
         say(f"{run}: kept from before ({stored}): weights, data and settings are the same")
         return known
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loader = eval_loader(data, batch_size=size, workers=recipe.workers, gather=task.gather)
     with enough_memory(_LESS_MEMORY):
-        scores = measure(network.to(device), loader, task, progress)
+        images = ImageCounts()
+        scores = measure(network.to(device), loader, task, progress, images)
+    parts = images.arrays()
     if isinstance(network, ClassMapped):  # lists by class stand in the run's own order
-        scores = _in_order_of(network, scores)
+        order = _order_of(network)
+        scores = {name: _ordered(value, order) for name, value in scores.items()}
+        parts = {name: array[..., order] for name, array in parts.items()}
     if isnan(scores[task.best_by]):
         raise UserError(
             f"no {task.counted[0]} of the split {split!r} has {task.counted[1]}, so nothing can be "
@@ -83,18 +93,22 @@ def evaluate(
         )
     if why := keep(stored, question, scores):
         say(f"not kept for the next time: {why}")
+    else:
+        keep_counts(by_image, question, parts)
     return scores
 
 
-def _in_order_of(network: ClassMapped, scores: Scores) -> Scores:
-    """Scores of a data set's classes in the order of the network's own, where it is another."""
+def _order_of(network: ClassMapped) -> list[int]:
+    """Where the network's own classes stand among the data set's, where that is another order."""
     place = {group[0]: index for index, group in enumerate(network.groups)}
-    order = [place[index] for index in range(len(place))]
+    return [place[index] for index in range(len(place))]
 
-    def ordered(value: Any) -> Any:
-        return [ordered(value[index]) for index in order] if isinstance(value, list) else value
 
-    return {name: ordered(value) for name, value in scores.items()}
+def _ordered(value: Any, order: list[int]) -> Any:
+    """A list by class, or a matrix, in another order; anything else as it is."""
+    if not isinstance(value, list):
+        return value
+    return [_ordered(value[index], order) for index in order]
 
 
 def measure(
@@ -102,6 +116,7 @@ def measure(
     loader: DataLoader[Any],
     task: Task,
     progress: Callable[[Any], Any] = iter,
+    images: ImageCounts | None = None,
 ) -> Scores:
     """Run a network over a loader; see :func:`evaluate` for what comes back.
 
@@ -110,20 +125,25 @@ def measure(
         loader: batches of images and targets.
         task: how outputs become predictions, and what measures these; reset first.
         progress: wraps the loader, e.g. to draw a bar.
+        images: told what each image adds.
     """
     device = device_of(network)
     network.eval()
     measures: Any = task.measures.to(device)
     measures.reset()
     times = []
-    for images, target in progress(loader):
-        images = images.to(device)  # noqa: PLW2901
+    for inputs, target in progress(loader):
+        inputs = inputs.to(device)  # noqa: PLW2901
         _synchronise(device)
         begin = time.perf_counter()
-        prediction = task.predict(network, images, target)
+        prediction = task.predict(network, inputs, target)
         _synchronise(device)
-        times.append((time.perf_counter() - begin) / len(images))
-        measures.update(prediction, task.target(target, device))
+        times.append((time.perf_counter() - begin) / len(inputs))
+        truth = task.target(target, device)
+        if images is None:
+            measures.update(prediction, truth)
+        else:
+            images.update(measures, prediction, truth)
     scores: Scores = measures.compute()
     if (matrix := getattr(measures, "confusion", None)) is not None:
         scores["confusion"] = matrix.tolist()

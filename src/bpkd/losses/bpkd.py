@@ -12,39 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.boundary import edge_masks
+from bpkd.boundary.falloff import fading_edge_masks
 from bpkd.errors import UserError
+from bpkd.losses.balance import Balance
 from bpkd.losses.common import Output, as_output, labelled_pixels, logit_maps
 from bpkd.losses.cwd import cwd
-from bpkd.losses.divergence import kl_divergence
 from bpkd.losses.edge_reduction import Reduction, pixel_weights
+from bpkd.losses.edge_trust import Where, trusted_share
+from bpkd.losses.pre_mask import PreMask, edge_divergence, filtered
 from bpkd.networks.base import resize
 
-#: Whether logits are filtered before the softmax; ``centred``: after their mean is taken off.
-PreMask = bool | Literal["centred"]
 _NAMES = {
     "reduction": get_args(Reduction),
     "pre_mask": (True, False, "centred"),
     "body_pre_mask": (True, False, "centred"),
     "terms": ("both", "edge", "body"),
-    "edges": ("labels", "teacher"),
+    "edges": ("labels", "teacher", "both"),
+    "where": get_args(Where),
+    "falloff": ("flat", "linear"),
 }
-
-
-def filtered(logits: Tensor, mask: Tensor, temperature: float, pre_mask: PreMask) -> Tensor:
-    """Logits (N, C, h, w) as they go into a softmax: Z mask / T, or Z / T without the filter."""
-    if not pre_mask:
-        return logits if temperature == 1 else logits / temperature
-    if pre_mask == "centred":
-        logits = logits - logits.mean(dim=1, keepdim=True)
-    return logits * (mask if temperature == 1 else mask / temperature)
-
-
-def edge_divergence(
-    student: Tensor, teacher: Tensor, masks: Tensor, temperature: float, pre_mask: PreMask
-) -> Tensor:
-    """φ (N, h, w) of :func:`edge_loss`, whose arguments these are."""
-    student, teacher = (filtered(z, masks, temperature, pre_mask) for z in (student, teacher))
-    return kl_divergence(student, teacher, dim=1)
 
 
 def edge_loss(
@@ -58,6 +44,7 @@ def edge_loss(
     post_mask: bool = True,
     reduction: Reduction = "sum",
     valid: Tensor | None = None,
+    trust: Tensor | None = None,
 ) -> Tensor:
     """T² times a reduction of α_c φ_i M_ci, with φ the KL divergence of each pixel's classes.
 
@@ -83,6 +70,8 @@ def edge_loss(
         reduction: a name of the list above.
         valid: (N, 1, h, w) booleans, the pixels that count without ``post_mask`` and for
             ``mean``; None for all.
+        trust: (N, 1, h, w) in [0, 1], a further factor of M after the softmax (in n_c too);
+            None: 1.
 
     Returns:
         A scalar >= 0; exactly 0, with a gradient, where there is no edge.
@@ -96,6 +85,8 @@ def edge_loss(
     counted = masks
     if not post_mask:
         counted = torch.ones_like(masks) if valid is None else valid.to(masks).expand_as(masks)
+    if trust is not None:
+        counted = counted * trust
     weights = pixel_weights(counted, class_weights, reduction, valid)
     divergence = edge_divergence(student, teacher, masks, temperature, pre_mask)
     return temperature**2 * (divergence * weights).sum()
@@ -155,8 +146,14 @@ class BPKD(nn.Module):
             over pixels and classes, or over the ``band``.
         body_pre_mask: ``pre_mask`` of the body loss; None: the same.
         average: what ``reduction`` was before it had names: true is ``classes``.
-        edges: where outlines come from: the ``labels``, or the ``teacher``'s own prediction
-            (then nothing needs to be labelled).
+        edges: where outlines come from: the ``labels``, the ``teacher``'s own prediction (then
+            nothing needs to be labelled), or ``both``: a class has an edge where either has it.
+        where: the edge loss counts on ``all`` of the outline, or on the share of it where the
+            teacher's class is the label (``teacher_right``), or where it holds the label more
+            likely than the student does (``teacher_better``).
+        falloff: of the mask round an outline: ``flat``, or ``linear`` in the distance to it.
+        balance: bring each term to the size of the task's gradient in the first so many
+            iterations (:class:`bpkd.losses.balance.Balance`); 0: as the weights say alone.
         ignore_index: label of pixels that are left out.
     """
 
@@ -176,7 +173,10 @@ class BPKD(nn.Module):
         reduction: Reduction = "sum",
         body_pre_mask: PreMask | None = None,
         average: bool = False,
-        edges: Literal["labels", "teacher"] = "labels",
+        edges: Literal["labels", "teacher", "both"] = "labels",
+        where: Where = "all",
+        falloff: Literal["flat", "linear"] = "flat",
+        balance: int = 0,
         ignore_index: int = 255,
     ) -> None:
         super().__init__()
@@ -192,21 +192,33 @@ class BPKD(nn.Module):
         self.kernel_size = kernel_size
         self.temperature = temperature
         self.terms = terms
-        self.edges = edges
+        self.edges, self.where, self.falloff = edges, where, falloff
         self.ignore_index = ignore_index
         for name, known in _NAMES.items():
             if (given := getattr(self, name)) not in known:
                 names = ", ".join(str(name).lower() for name in known)
                 raise UserError(f"BPKD: {name} is one of {names}, got {given!r}")
+        if edges == "teacher" and (where != "all" or balance):
+            raise UserError("BPKD: where and balance need labels; edges: teacher does without")
+        if balance < 0:
+            raise UserError(f"BPKD: balance is a number of iterations, got {balance}")
+        names = [name for name in self.weights if terms in ("both", name)]
+        self.balance = Balance(names, balance, ignore_index) if balance else None
         alpha = torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", alpha, persistent=False)
 
     def masks(self, labels: Tensor, student: Tensor, teacher: Tensor) -> Tensor:
         """The edge masks (N, C, h, w) at the student logits' size."""
-        if self.edges == "teacher":
-            labels = resize(teacher.detach(), labels.shape[-2:]).argmax(dim=1)
         size = (student.shape[-2], student.shape[-1])
-        return edge_masks(labels, student.shape[1], self.kernel_size, size, self.ignore_index)
+        make = edge_masks if self.falloff == "flat" else fading_edge_masks
+        given = student.shape[1], self.kernel_size, size, self.ignore_index
+        if self.edges == "labels":
+            return make(labels, *given)
+        predicted = resize(teacher.detach(), labels.shape[-2:]).argmax(dim=1)
+        if self.edges == "teacher":
+            return make(predicted, *given)
+        predicted = predicted.masked_fill(labels == self.ignore_index, self.ignore_index)
+        return torch.maximum(make(labels, *given), make(predicted, *given))
 
     def check_weights(self, num_classes: int) -> None:
         """Refuse α for another number of classes.
@@ -227,13 +239,28 @@ class BPKD(nn.Module):
         self.check_weights(logits.shape[1])
         masks = self.masks(labels, logits, as_output(teacher).logits).to(logits.dtype)
         # The teacher's outlines are for unlabelled images: there every pixel counts.
-        ignored = self.ignore_index if self.edges == "labels" else None
+        ignored = None if self.edges == "teacher" else self.ignore_index
         valid = labelled_pixels(labels, logits, ignored)
+
+        def terms(of: Tensor) -> dict[str, Tensor]:
+            return self._terms(of, target, labels, masks, valid)
+
+        if self.balance is None:
+            return terms(logits)
+        self.balance.measure(terms, logits, labels)
+        return self.balance.scaled(terms(logits))
+
+    def _terms(
+        self, logits: Tensor, target: Tensor, labels: Tensor, masks: Tensor, valid: Tensor | None
+    ) -> dict[str, Tensor]:
+        """The terms as a function of the student's logits."""
         given, temperature = (logits, target, masks), self.temperature
         out: dict[str, Tensor] = {}
         if self.terms != "body":
             how: dict[str, Any] = {"pre_mask": self.pre_mask, "post_mask": self.post_mask}
             how |= {"reduction": self.reduction, "valid": valid}
+            if self.where != "all":
+                how["trust"] = trusted_share(logits, target, labels, self.where, self.ignore_index)
             out["edge"] = edge_loss(*given, self.class_weights, temperature, **how)
         if self.terms != "edge":
             out["body"] = body_loss(*given, temperature, pre_mask=self.body_pre_mask, valid=valid)

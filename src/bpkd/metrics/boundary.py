@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from bpkd.boundary import trimap_bands
 from bpkd.errors import UserError
-from bpkd.metrics.confusion import check_maps, confusion_matrix, iou_per_class
+from bpkd.metrics.confusion import areas, check_maps, confusion_matrix, iou_per_class
 
 
 class TrimapIoU(Metric):
@@ -68,6 +68,14 @@ class TrimapIoU(Metric):
             results[f"trimap_mIoU@{width}"] = iou.nanmean()
             results[f"trimap_IoU@{width}"] = iou
         return results
+
+    def counts(self) -> dict[str, Tensor]:
+        """For each width w ``trimap_IoU@w`` (2, C) and ``labels@w`` (C,), as in the whole image."""
+        found = {}
+        for matrix, width in zip(self.matrices, self.widths, strict=True):
+            found[f"trimap_IoU@{width}"] = areas(matrix)
+            found[f"labels@{width}"] = matrix.sum(1)
+        return found
 
 
 class BoundaryIoU(Metric):
@@ -129,6 +137,10 @@ class BoundaryIoU(Metric):
         """``boundary_mIoU`` (scalar) and ``boundary_IoU`` ((C,), nan if absent), float64."""
         iou = self.intersections.double() / (self.sums - self.intersections)
         return {"boundary_mIoU": iou.nanmean(), "boundary_IoU": iou}
+
+    def counts(self) -> dict[str, Tensor]:
+        """``boundary_IoU``: intersections and sums of both boundaries, (2, C)."""
+        return {"boundary_IoU": torch.stack([self.intersections, self.sums])}
 
 
 def boundary_distance(height: int, width: int, dilation_ratio: float) -> int:

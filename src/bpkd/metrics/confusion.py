@@ -47,6 +47,16 @@ def iou_per_class(matrix: Tensor) -> Tensor:
     return intersection.double() / (matrix.sum(0) + matrix.sum(1) - intersection)
 
 
+def areas(matrix: Tensor) -> Tensor:
+    """Intersection, and labelled plus predicted area, of each class of a (C, C) matrix: (2, C).
+
+    Example:
+        >>> areas(torch.tensor([[1, 1], [0, 2]])).tolist()
+        [[1, 2], [3, 5]]
+    """
+    return torch.stack([matrix.diagonal(), matrix.sum(0) + matrix.sum(1)])
+
+
 def check_maps(prediction: Tensor, labels: Tensor, num_classes: int, ignore_index: int) -> Tensor:
     """Check a pair of label maps and return where the labels are not ignored.
 
@@ -126,3 +136,7 @@ class ConfusionMatrix(Metric):
             "IoU": iou,
             "Acc": accuracy,
         }
+
+    def counts(self) -> dict[str, Tensor]:
+        """``IoU``: intersections and sums of both areas (2, C); ``labels``: labelled areas (C,)."""
+        return {"IoU": areas(self.matrix), "labels": self.matrix.sum(1)}

@@ -59,6 +59,19 @@ class Measures(nn.Module):
                 scores[name] = value.item() if value.ndim == 0 else value.tolist()
         return scores
 
+    def counts(self) -> dict[str, Tensor]:
+        """What was counted so far: int64, of which every IoU is a ratio.
+
+        ``IoU``, ``trimap_IoU@w`` and ``boundary_IoU`` are (2, C): the intersections, and the
+        sums of the labelled and the predicted areas, so that IoU = i / (s - i); ``labels`` and
+        ``labels@w`` are the labelled areas (C,), of all and in the band.
+        """
+        return {
+            name: value
+            for part in self.parts
+            for name, value in part.counts().items()  # type: ignore[operator]
+        }
+
     def reset(self) -> None:
         """Forget what was counted."""
         for part in self.parts:

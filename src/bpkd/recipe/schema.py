@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from bpkd.errors import UserError
 from bpkd.recipe.components import Component
 from bpkd.recipe.files import SHORT
+from bpkd.recipe.ranges import Range
 from bpkd.recipe.sections import (
     Augment,
     Cache,
@@ -85,6 +86,8 @@ class Recipe(Section):
     devices: Positive | Literal["auto"] = "auto"
     nodes: Positive = 1
     sync_batchnorm: bool = True
+    #: What `bpkd tune` may change, by dotted key; training takes no notice.
+    tune: dict[str, Range] = Field(default_factory=dict)
     run: str
 
     @property

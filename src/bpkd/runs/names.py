@@ -89,6 +89,7 @@ def _own_files(folder: Path) -> Iterator[Path]:
     for file in folder.glob("evaluation_*.json"):
         with suppress(OSError, ValueError, RecursionError):
             if json.loads(file.read_text(encoding="utf-8")).keys() >= {"fingerprint", "scores"}:
+                yield file.with_suffix(".npz")
                 yield file
 
 

@@ -17,9 +17,11 @@ from bpkd.datasets.classes_file import read_classes
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 from bpkd.inference.overlay import colourise
-from bpkd.losses.bpkd import BPKD, edge_divergence, filtered
+from bpkd.losses.bpkd import BPKD
 from bpkd.losses.common import full_precision, labelled_pixels, like_student
 from bpkd.losses.edge_reduction import pixel_weights
+from bpkd.losses.edge_trust import trusted_share
+from bpkd.losses.pre_mask import edge_divergence, filtered
 from bpkd.networks.base import SegOutput, resize
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
@@ -84,11 +86,13 @@ def scheme(loss: BPKD, student: SegOutput, teacher: SegOutput, labels: Tensor) -
     logits = full_precision(student.logits)
     target = like_student(full_precision(teacher.logits), logits)
     masks = loss.masks(labels, logits, teacher.logits).to(logits.dtype)
-    ignored = loss.ignore_index if loss.edges == "labels" else None
+    ignored = None if loss.edges == "teacher" else loss.ignore_index
     valid = labelled_pixels(labels, logits, ignored)
     counted = masks
     if not loss.post_mask:
         counted = torch.ones_like(masks) if valid is None else valid.to(masks).expand_as(masks)
+    if loss.where != "all":
+        counted = counted * trusted_share(logits, target, labels, loss.where, loss.ignore_index)
     weights = pixel_weights(counted, loss.class_weights, loss.reduction, valid)
     phi = edge_divergence(logits, target, masks, loss.temperature, loss.pre_mask)[0]
     edge = loss.temperature**2 * phi * weights[0]

@@ -1,0 +1,1 @@
+"""A method's settings searched on val, every method with the same number of trials."""
