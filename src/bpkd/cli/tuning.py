@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bpkd.support.columns import Columns
-    from bpkd.training.tuning.trials import Trial
+    from bpkd.training.tuning.records import Trial
 
 
 class Search(StrEnum):

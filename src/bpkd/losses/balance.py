@@ -107,4 +107,5 @@ def _gradient(value: Tensor, leaf: Tensor) -> Tensor:
     if not value.requires_grad:
         return leaf.new_zeros(())
     (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True)
-    return leaf.new_zeros(()) if gradient is None else gradient.norm()
+    norm: Tensor = torch.linalg.vector_norm(leaf * 0 if gradient is None else gradient)
+    return norm

@@ -202,8 +202,8 @@ class BPKD(nn.Module):
             raise UserError("BPKD: where and balance need labels; edges: teacher does without")
         if balance < 0:
             raise UserError(f"BPKD: balance is a number of iterations, got {balance}")
-        names = [name for name in self.weights if terms in ("both", name)]
-        self.balance = Balance(names, balance, ignore_index) if balance else None
+        terms_used = [name for name in self.weights if terms in ("both", name)]
+        self.balance = Balance(terms_used, balance, ignore_index) if balance else None
         alpha = torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", alpha, persistent=False)
 

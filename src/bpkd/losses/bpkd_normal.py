@@ -21,12 +21,12 @@ class Lines(NamedTuple):
     """Short lines across the outlines, each through one pixel of one class's map.
 
     Attributes:
-        index: (P, L) places in the flattened logits (N, C, h, w).
+        places: (P, L) places in the flattened logits (N, C, h, w).
         inside: (P, L) bool: the place is in the image and has a label.
         weights: (P,) the edge mask at the middle.
     """
 
-    index: Tensor
+    places: Tensor
     inside: Tensor
     weights: Tensor
 
@@ -47,7 +47,7 @@ def lines_across(labels: Tensor, masks: Tensor, reach: int, valid: Tensor | None
     Example:
         >>> labels = torch.tensor([[[0, 0, 1, 1]]])
         >>> lines = lines_across(labels, edge_masks(labels, 2, 3, (1, 4)), reach=1, valid=None)
-        >>> lines.index.tolist()  # class 0: leftwards, for there it is; class 1: rightwards
+        >>> lines.places.tolist()  # class 0: leftwards, for there it is; class 1: rightwards
         [[2, 1, 0], [3, 2, 1], [4, 5, 6], [5, 6, 7]]
     """
     classes, height, width = masks.shape[1:]
@@ -104,7 +104,7 @@ def normal_kl(student: Tensor, teacher: Tensor, lines: Lines, temperature: float
         0.1308
     """
     ours, theirs = (
-        (z.flatten()[lines.index] / temperature)
+        (z.flatten()[lines.places] / temperature)
         .masked_fill(~lines.inside, -torch.inf)
         .log_softmax(dim=1)
         for z in (student, teacher.detach())
