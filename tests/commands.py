@@ -28,7 +28,7 @@ def bpkd(*arguments: object) -> tuple[int, str, str]:
 def done(*arguments: object) -> str:
     """What a command prints that has nothing to complain about."""
     code, out, err = bpkd(*arguments)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, ""), err
     return out
 
 

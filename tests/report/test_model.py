@@ -65,7 +65,7 @@ WEIGHTS = {
 
 def test_counts_by_hand(network: SegNetwork) -> None:
     figures = summarise("tiny", 5, network, (8, 12)).figures
-    assert set(figures) == {"parameters", "multiply_adds", "stride"}
+    assert set(figures) == {"parameters", "exported", "multiply_adds", "stride"}
     assert figures["parameters"] == {**WEIGHTS, "total": sum(WEIGHTS.values())}
     costs = {
         "backbone": PIXELS // 4 * 4 * 12 + PIXELS // 16 * 6 * 16,
@@ -197,7 +197,7 @@ class Choosy(nn.Module):
 
 def test_a_network_that_shapes_do_not_get_through() -> None:
     summary = summarise("choosy", 2, Choosy(), (8, 8), "cpu")
-    assert set(summary.figures) == {"parameters", "milliseconds", "bytes"}
+    assert set(summary.figures) == {"parameters", "exported", "milliseconds", "bytes"}
     assert summary.figures["parameters"] == {"network": 98, "total": 98}
     assert "choosy cannot be found out from shapes" in notes([summary], (8, 8))[-1]
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from bpkd.inference.predictor import classes_at
+from bpkd.inference.predictor import classes_at, recipe_at
 from bpkd.metrics.measures import Scores, scalars
 from bpkd.recipe.instance import InstanceEvaluation
-from bpkd.recipe.loading import load_recipe
 from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
 
@@ -98,7 +97,7 @@ def sizes_said(run: str | Path, *overrides: str) -> str:
         run: the folder of a run.
         overrides: of its recipe, that it is measured with.
     """
-    evaluation = load_recipe(Path(run) / "recipe.yaml", overrides).evaluation
+    evaluation = recipe_at(Path(run), overrides).evaluation
     if not isinstance(evaluation, InstanceEvaluation) or evaluation.size_limits == (32, 96):
         return ""
     medium, large = evaluation.size_limits

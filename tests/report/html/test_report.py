@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.commands import done, refused
 from tests.report.html.conftest import CLASSES, NAME
@@ -129,6 +130,9 @@ def on_other_data(recipe: Path, use: str) -> None:
 
 def test_another_task_is_refused(copies: dict[str, Path], tmp_path: Path) -> None:
     use = "bpkd.datasets.instance_scenes.InstanceScenes"
-    on_other_data(copies["big"] / "recipe.yaml", use)
+    file = copies["big"] / "recipe.yaml"
+    on_other_data(file, use)
+    recipe = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(recipe | {"augment": {}, "evaluation": {}}))
     told = refused("report", copies["big"], "--out", tmp_path / "r.html")
     assert "'instance'" in told

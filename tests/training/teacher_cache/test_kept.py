@@ -70,7 +70,8 @@ def test_every_loss_is_given_all_that_it_looks_at(cls: type[nn.Module]) -> None:
     tensors = named(more, SegOutput)
     asked = asked_for([loss], tensors)
     kept = output_of({name: tensors[name] for name in asked}, SegOutput)
-    assert "features.backbone" not in asked
+    if cls.__module__.startswith("bpkd."):  # of a class from elsewhere nobody knows
+        assert "features.backbone" not in asked
     labels = contract.labels_for(student)
     whole, part = (contract.call(loss, student, it, labels) for it in (more, kept))
     assert whole.keys() == part.keys()
