@@ -140,10 +140,10 @@ def test_normals_point_into_the_class() -> None:
     square = torch.zeros(1, 9, 9, dtype=torch.int64)
     square[:, 3:, :] = 1  # a horizontal outline
     lines = lines_across(square, edge_masks(square, 2, 3, (9, 9)), 2, None)
-    places = lines.index % 81
+    places = lines.places % 81
     assert ((places % 9) == (places % 9)[:, :1]).all()  # straight up or down
-    into = lines.index[:, -1] // 9 % 9 > lines.index[:, 0] // 9 % 9
-    assert torch.equal(into, lines.index[:, 0] >= 81)  # class 1 lies below
+    into = lines.places[:, -1] // 9 % 9 > lines.places[:, 0] // 9 % 9
+    assert torch.equal(into, lines.places[:, 0] >= 81)  # class 1 lies below
 
 
 def test_a_line_as_long_as_the_image_is_cwd_of_it() -> None:
