@@ -322,7 +322,7 @@ def test_published_settings(preset: Callable[[], BPKD], reduction: str) -> None:
         ({"pre_mask": "center"}, "pre_mask is one of true, false, centred, got 'center'"),
         ({"body_pre_mask": "no"}, "body_pre_mask is one of true, false, centred, got 'no'"),
         ({"terms": "egde"}, "terms is one of both, edge, body, got 'egde'"),
-        ({"edges": "student"}, "edges is one of labels, teacher, got 'student'"),
+        ({"edges": "student"}, "edges is one of labels, teacher, both, got 'student'"),
         ({"average": True, "reduction": "mean"}, "average: true is reduction: classes"),
     ],
 )

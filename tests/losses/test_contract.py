@@ -78,7 +78,21 @@ NOT_EMPTY = {
     "KT": "pixels without a class are off every class, as published",
 }
 # These need nothing but logits: tensors do.
-FROM_LOGITS = {*("BPKD", "CWD", "DIST", "DKD", "DSD", "Holistic", "KD", "KT", "MasKD", "PixelWise")}
+FROM_LOGITS = {
+    *(
+        "BPKD",
+        "BPKDNormal",
+        "CWD",
+        "DIST",
+        "DKD",
+        "DSD",
+        "Holistic",
+        "KD",
+        "KT",
+        "MasKD",
+        "PixelWise",
+    )
+}
 
 
 def found() -> list[type[nn.Module]]:

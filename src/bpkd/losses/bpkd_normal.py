@@ -1,7 +1,6 @@
 """BPKD: where along the outline's normal a class begins, as the teacher has it.
 
-An own design, not published, after Liu et al., BPKD: Boundary Privileged Knowledge Distillation
-for Semantic Segmentation, WACV 2024.
+An own design, not published, after Liu et al., BPKD, WACV 2024.
 """
 
 from __future__ import annotations
