@@ -22,7 +22,7 @@ from bpkd.runs.resuming import check_fits, other_ways, read_last
 from bpkd.support.memory import enough_memory, out_of_memory
 from bpkd.support.messages import one_line, say
 from bpkd.support.tensors import write_student_of, write_tensors
-from bpkd.training.building import build, build_loaders
+from bpkd.training.building import Parts, build, build_loaders
 from bpkd.training.class_weights import write_class_weights
 from bpkd.training.compiling import compile_networks
 from bpkd.training.distiller import Distiller
@@ -64,50 +64,60 @@ def train(
         recipe = load_recipe(recipe, overrides)
     check_loggers(recipe)
     with enough_memory(_less_memory(recipe)), opened(recipe, resume, overwrite) as folder:
-        if folder.done:
-            return folder.folder
-        if recipe.max_iters == 0:
-            return _untrained(recipe, folder)
-        quiet()
-        parts = build(recipe, folder.folder if folder.start else None)
-        data, distiller, validate = parts.data, parts.distiller, parts.val is not None
-        best_by = distiller.task.best_by
-        if is_first() and folder.start == 0:
-            scrutinise(parts)
-        looked = look(data, parts.val, recipe.data)
-        folder.begin(recipe, data, distiller.student, distiller.teacher, best_by, looked)
-        if folder.lock is not None and not folder.resumed and recipe.class_weights == "balanced":
-            write_class_weights(folder.place, data, parts.class_weights or ())
-        every = min(recipe.evaluation.every or recipe.max_iters, recipe.max_iters)
-        run = Recorder(
-            folder.folder,
-            data.classes,
-            folder.start,
-            checkpoint_every=recipe.checkpoint_every,
-            validate_every=every if validate else 0,
-            best_by=best_by,
-            run=folder,
-        )
-        trainer = build_trainer(recipe, run, validate, progress)
-        trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
-        loaders = build_loaders(recipe, parts, folder.start, trainer)
-        open_cache(recipe, parts, trainer, progress)
-        if recipe.compile:
-            networks = [distiller.student, distiller.teacher]
-            why = compile_networks(networks, trainer.strategy.root_device)
-            if why and trainer.is_global_zero:
-                print(why, file=sys.stderr)
-        if trainer.is_global_zero:
-            _say_batch(folder.place, effective_batch(recipe, trainer.world_size), progress)
-            if distiller.unlabelled:
-                note(folder.place, unlabelled=described(recipe, parts.drawn))
-                if progress:
-                    say(described(recipe, parts.drawn))
-        try:
-            _fit(trainer, run, distiller, loaders, recipe)
-        finally:
-            end_loggers(trainer)
+        if recipe.max_iters == 0 and not folder.done:
+            _untrained(recipe, folder)
+        elif not folder.done:
+            _trained(recipe, folder, progress)
     return folder.folder
+
+
+def _trained(recipe: Recipe, folder: RunFolder, progress: bool) -> None:
+    """Build all parts of a run, begin its folder, and go."""
+    quiet()
+    parts = build(recipe, folder.folder if folder.start else None)
+    _begin(recipe, folder, parts)
+    run = _recorder(recipe, folder, parts)
+    trainer = build_trainer(recipe, run, parts.val is not None, progress)
+    trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
+    loaders = build_loaders(recipe, parts, folder.start, trainer)
+    open_cache(recipe, parts, trainer, progress)
+    if recipe.compile:
+        networks = [parts.distiller.student, parts.distiller.teacher]
+        why = compile_networks(networks, trainer.strategy.root_device)
+        if why and trainer.is_global_zero:
+            print(why, file=sys.stderr)
+    if trainer.is_global_zero:
+        _say_batches(recipe, folder.place, parts, trainer.world_size, progress)
+    try:
+        _fit(trainer, run, parts.distiller, loaders, recipe)
+    finally:
+        end_loggers(trainer)
+
+
+def _begin(recipe: Recipe, folder: RunFolder, parts: Parts) -> None:
+    """Look at data and teacher before anything is learnt from them, and begin the run's folder."""
+    data, distiller = parts.data, parts.distiller
+    if is_first() and folder.start == 0:
+        scrutinise(parts)
+    looked = look(data, parts.val, recipe.data)
+    best_by = distiller.task.best_by
+    folder.begin(recipe, data, distiller.student, distiller.teacher, best_by, looked)
+    if folder.lock is not None and not folder.resumed and recipe.class_weights == "balanced":
+        write_class_weights(folder.place, data, parts.class_weights or ())
+
+
+def _recorder(recipe: Recipe, folder: RunFolder, parts: Parts) -> Recorder:
+    """What writes the run's numbers and checkpoints."""
+    every = min(recipe.evaluation.every or recipe.max_iters, recipe.max_iters)
+    return Recorder(
+        folder.folder,
+        parts.data.classes,
+        folder.start,
+        checkpoint_every=recipe.checkpoint_every,
+        validate_every=every if parts.val is not None else 0,
+        best_by=parts.distiller.task.best_by,
+        run=folder,
+    )
 
 
 def _fit(
@@ -166,7 +176,7 @@ def _smaller(recipe: Recipe) -> str:
     return f"a smaller augment.crop (it is [{height},{width}]); in validation evaluation.mode=slide"
 
 
-def _untrained(recipe: Recipe, folder: RunFolder) -> Path:
+def _untrained(recipe: Recipe, folder: RunFolder) -> None:
     """A run of no iterations: a network as its checkpoint has it, to evaluate and compare."""
     data = build_data(recipe, "train")
     student = build_measured(recipe, data.classes)
@@ -174,7 +184,6 @@ def _untrained(recipe: Recipe, folder: RunFolder) -> Path:
     if folder.lock is not None:
         write_tensors(student, folder.place / "student.safetensors")
         folder.take_over()
-    return folder.folder
 
 
 def effective_batch(recipe: Recipe, devices: int) -> str:
@@ -185,10 +194,16 @@ def effective_batch(recipe: Recipe, devices: int) -> str:
     return f"{recipe.batch_size} a step{''.join(shown)} = {total}" if shown else str(total)
 
 
-def _say_batch(folder: Path, batch: str, aloud: bool) -> None:
+def _say_batches(recipe: Recipe, folder: Path, parts: Parts, devices: int, aloud: bool) -> None:
+    """Note, and print, how many images an iteration takes, and which of them have no labels."""
+    batch = effective_batch(recipe, devices)
     note(folder, batch=batch)
-    if aloud:
-        say(f"batch: {batch}")
+    said = [f"batch: {batch}"]
+    if parts.distiller.unlabelled:
+        said.append(described(recipe, parts.drawn))
+        note(folder, unlabelled=said[-1])
+    for line in said if aloud else ():
+        say(line)
 
 
 __all__ = ["Stopped", "train"]
