@@ -54,14 +54,14 @@ def build_loop(recipe: Recipe, folder: RunFolder, parts: Parts, progress: bool) 
     seed = recipe.draws_seed
     batches = training_batches(recipe, parts, parts.drawn, trainer, seed, steps, start)
     val_batches = validation_batches(recipe, parts, trainer)
+    if trainer.is_global_zero:
+        say_batches(recipe, folder.place, parts, trainer.world_size, progress)
     open_cache(recipe, parts, trainer, progress)
     if recipe.compile:
         networks = [parts.distiller.student, parts.distiller.teacher]
         why = compile_networks(networks, trainer.strategy.root_device)
         if why and trainer.is_global_zero:
             print(why, file=sys.stderr)
-    if trainer.is_global_zero:
-        say_batches(recipe, folder.place, parts, trainer.world_size, progress)
     return Loop(trainer, run, batches, val_batches)
 
 

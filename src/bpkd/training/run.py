@@ -53,7 +53,7 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
-    check_loggers(recipe)
+    check_loggers(recipe.loggers or ())
     with enough_memory(recipe.with_less_memory()), opened(recipe, resume, overwrite) as folder:
         if recipe.max_iters and not folder.done:
             _trained(recipe, folder, progress)
