@@ -2,6 +2,7 @@
 
 python -m tools.way            # a line a stop, and how often the way leads back
 python -m tools.way --count    # the last line alone
+PYTHONPATH=OTHER/src python -m tools.way   # of another tree
 
 A tiny student is taught by a tiny run for two iterations, in a folder that goes again, and each
 call that is given the recipe or a section of it is noted: the stops are the modules that it
@@ -13,12 +14,15 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from inspect import CO_GENERATOR
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
 from pydantic import BaseModel
 
+#: Where a recipe is at home; the last two were modules of their own before there were rooms.
+OWN = ("recipe", "sections", "components")
 TEACHER = """
 max_iters: 1
 batch_size: 2
@@ -43,9 +47,12 @@ evaluation: {every: 1}
 def stops(calls: Callable[[], Any]) -> list[str]:
     """The modules that a recipe is handed to while something is called, one after the other."""
     found: list[str] = []
+    begun: list[FrameType] = []
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and _is_handed(frame):
+        if event == "call" and _is_handed(frame) and not any(frame is each for each in begun):
+            if frame.f_code.co_flags & CO_GENERATOR:
+                begun.append(frame)  # to go on with it is to be handed nothing new
             name = frame.f_globals["__name__"]
             if found[-1:] != [name]:
                 found.append(name)
@@ -71,7 +78,7 @@ def returns(way: list[str]) -> int:
 def _is_handed(frame: FrameType) -> bool:
     """Whether a function of the package is called with a recipe, or with a section of one."""
     name, code = str(frame.f_globals.get("__name__", "")), frame.f_code
-    if not name.startswith("bpkd.") or ".recipe" in name:
+    if not name.startswith("bpkd.") or name.split(".")[1] in OWN:
         return False
     return any(
         isinstance(value, BaseModel) and type(value).__module__.startswith("bpkd.")
