@@ -13,7 +13,7 @@ from bpkd.networks.base import SegNetwork
 from bpkd.networks.checkpoints import classifier, from_openmmlab
 from bpkd.networks.foreign.wrapper import ForeignNetwork
 from bpkd.networks.solov2 import SOLOv2
-from bpkd.support.fetched import without_secrets
+from bpkd.support.addresses import without_secrets
 from bpkd.support.holding import said_classes
 from bpkd.support.tensors import load_into, read_checkpoint, tensors_of
 

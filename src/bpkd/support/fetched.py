@@ -18,6 +18,7 @@ from rich.progress import wrap_file
 from safetensors import SafetensorError, safe_open
 
 from bpkd.errors import UserError
+from bpkd.support.addresses import without_secrets
 from bpkd.support.files import replacing
 from bpkd.support.messages import one_line
 
@@ -25,27 +26,6 @@ from bpkd.support.messages import one_line
 _PATIENCE = 60
 #: The environment variable that sets the most bytes of a file.
 _LIMIT = "WEIGHTS_LIMIT"
-
-
-def is_address(path: str | Path) -> bool:
-    """Whether it is the address of a file on the net.
-
-    Example:
-        >>> is_address("https://example.org/a.pth"), is_address("weights/a.pth")
-        (True, False)
-    """
-    return bool(re.match(r"https?://", str(path), re.IGNORECASE))
-
-
-def without_secrets(text: str) -> str:
-    """A text whose addresses have lost what nobody else should read: passwords and keys.
-
-    Example:
-        >>> without_secrets("get https://me:pass@example.org/a.pth?token=1 now")
-        'get https://example.org/a.pth now'
-    """
-    text = re.sub(r"(?i)(https?://)[^\s/@'\"]*@", r"\1", text)
-    return re.sub(r"(?i)(https?://[^\s?#'\"]*)\?[^\s'\"]*", r"\1", text)
 
 
 def fetched(address: str) -> Path:
