@@ -47,7 +47,8 @@ def load_weights(network: nn.Module, path: str | Path, key: str | None = None) -
         target, own = network, from_openmmlab(network, tensors, path)
     else:
         target, own = _matched(network, tensors, path)
-    load_into(target, own, path, _hint(target, own))
+    hint = _hint(target, own)
+    load_into(target, own, path, hint)
     return classes
 
 

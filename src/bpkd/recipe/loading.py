@@ -40,7 +40,8 @@ def load_recipe(
     """
     path = find(source)
     try:
-        return _recipe(read(path), path, overrides, imports)
+        content = read(path)
+        return _recipe(content, path, overrides, imports)
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
 
