@@ -43,6 +43,7 @@ def load_weights(network: nn.Module, path: str | Path, key: str | None = None) -
     content = read_checkpoint(path)
     path = without_secrets(str(path))
     tensors, classes = tensors_of(content, path, key), said_classes(content)
+    target: nn.Module
     if isinstance(network, SegNetwork | SOLOv2) and _is_openmmlab(network, tensors):
         target, own = network, from_openmmlab(network, tensors, path)
     else:

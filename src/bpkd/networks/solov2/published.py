@@ -114,5 +114,5 @@ def _on(
     norm_eval: bool,
     **settings: Any,
 ) -> SOLOv2:
-    frozen = {"frozen_stages": frozen_stages, "norm_eval": norm_eval}
+    frozen: dict[str, Any] = {"frozen_stages": frozen_stages, "norm_eval": norm_eval}
     return SOLOv2(num_classes, backbone, weights, **frozen, **settings)
