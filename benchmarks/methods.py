@@ -7,6 +7,8 @@ each round every method makes one step, in turn, so that what disturbs the machi
 them; a round before them does not count. Each ratio is the median over the rounds of a method's
 step over the plain one of the same round, and the spread is half the range between the quartiles.
 ``teacher alone`` is a step with the teacher's forward pass and no loss: the price of any method.
+``cirkd's products`` is CIRKD's step with the products of all pixels with all, forward and backward,
+and nothing done with them: what no way to write its softmax can go below.
 
 With one thread the time is the processor's, which others on the machine hardly touch; with more
 it is the clock's. Memory is the most that the tensors allocated within a step hold at once, by
@@ -21,12 +23,14 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import torch
 import yaml
 from torch import Tensor, nn
 
 from benchmarks.measuring import Procedure, milliseconds, peak_megabytes
+from bpkd.losses import related
 from bpkd.recipe.files import shipped_recipes
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
@@ -50,6 +54,37 @@ class Nothing(nn.Module):
     def forward(self, student: object, teacher: object, labels: Tensor) -> dict[str, Tensor]:
         """Anything -> 0."""
         return {"nothing": labels.new_zeros((), dtype=torch.float32)}
+
+
+def products(
+    student: tuple[Tensor, Tensor],
+    teacher: tuple[Tensor, Tensor],
+    weights: Tensor,
+    block: int,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """The matrix products of :func:`bpkd.losses.related.related_kl` alone, in parts as there."""
+    rows, columns = student
+    total = rows.new_zeros(())
+    part = max(1, related._CPU // columns.shape[1])
+    for ours, theirs in zip(rows.split(part), teacher[0].split(part), strict=True):
+        with torch.no_grad():
+            similar, _ = ours @ columns, theirs @ teacher[1]
+            slope = similar @ columns.T
+            back = ours.T @ similar if columns.requires_grad else None
+        total = total + (slope * ours).sum()
+        if back is not None:
+            total = total + (back * columns).sum()
+    return total * 0
+
+
+def only_products(run: Procedure) -> None:
+    """A step of CIRKD's in which :func:`products` stands for its divergences."""
+    with (
+        patch("bpkd.losses.cirkd.related_kl", products),
+        patch("bpkd.losses.cirkd_memory.related_kl", products),
+    ):
+        run()
 
 
 def recipes(names: Sequence[str]) -> dict[str, Recipe]:
@@ -122,6 +157,9 @@ def main() -> None:
     ready = {
         name: prepared(recipe, batch) for name, recipe in recipes(given.methods or METHODS).items()
     }
+    if "cirkd" in ready:
+        run, held = prepared(recipes(["cirkd"])["cirkd"], batch)
+        ready["cirkd's products"] = partial(only_products, run), held
     steps = {name: run for name, (run, _) in ready.items()}
     peaks = {name: peak_megabytes(run, "cpu") for name, run in steps.items()}
     clock = time.process_time if given.threads == 1 else time.perf_counter
@@ -131,10 +169,10 @@ def main() -> None:
         f"{given.batch} images of {given.size} x {given.size}, {CLASSES} classes, CPU, "
         f"{given.threads} thread(s), torch {torch.__version__}, {given.rounds} rounds"
     )
-    print(f"{'':15} {'ms':>8}  {'x plain':^12}  {'x teacher':^12} {'MiB':>7} x plain  MiB kept")
+    print(f"{'':16} {'ms':>8}  {'x plain':^12}  {'x teacher':^12} {'MiB':>7} x plain  MiB kept")
     for name, ours in found.items():
         print(
-            f"{name:15} {statistics.median(ours):8.1f}  "
+            f"{name:16} {statistics.median(ours):8.1f}  "
             f"{ratio(ours, found['plain']):12}  "
             f"{ratio(ours, found['teacher alone']):12} "
             f"{peaks[name]:7.1f} {peaks[name] / peaks['plain']:7.2f} {ready[name][1]:9.1f}"

@@ -64,27 +64,26 @@ class _Related(torch.autograd.Function):
         wanted = ctx.needs_input_grad[:2]
         slopes = [torch.zeros_like(x) if w else None for x, w in zip((rows, columns), wanted)]  # noqa: B905
         total = rows.new_zeros(())
-        hidden = None if valid is None else ~valid.view(-1, block)
+        hidden = _hidden(valid, block)
         held = _GPU if rows.is_cuda else _CPU
         step = max(1, held // columns.shape[1])
+        # The same memory for all parts: fresh pages would cost as much as what is done with them.
+        room = rows.new_empty(4, min(step, len(rows)), columns.shape[1])
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
-            ours, ours_total, ours_lse, raw = _exponentials(rows[part] @ columns, block, hidden)
-            theirs, their_total, their_lse, their_raw = _exponentials(
-                their_rows[part] @ their_columns, block, hidden
-            )
-            weight = weights[part, None]
-            difference = their_raw.sub_(raw).mul_(theirs).sum(dim=2) / their_total
-            total += ((difference + ours_lse - their_lse) * weight).sum()
+            raw, their_raw, ours, theirs = room[:, : len(rows[part])]
+            ours_lse = _softmax(rows[part], columns, block, hidden, raw, ours)
+            their_lse = _softmax(their_rows[part], their_columns, block, hidden, their_raw, theirs)
+            # Σ p_t (log p_t - log p_s), and log p = similarity - lse.
+            difference = their_raw.sub_(raw).mul_(theirs).sum(dim=1)
+            total += ((difference + ours_lse - their_lse) * weights[part]).sum()
             if not any(wanted):
                 continue
-            slope = ours.mul_((weight / ours_total).unsqueeze(2))
-            slope -= theirs.mul_((weight / their_total).unsqueeze(2))
-            slope = slope.flatten(1)
+            slope, weight = ours.sub_(theirs), weights[part, None]
             if slopes[0] is not None:
-                torch.mm(slope, columns.T, out=slopes[0][part])
+                torch.mm(slope, columns.T, out=slopes[0][part]).mul_(weight)
             if slopes[1] is not None:
-                slopes[1].addmm_(rows[part].T, slope)
+                slopes[1].addmm_((rows[part] * weight).T, slope)
         ctx.save_for_backward(*slopes)
         return total
 
@@ -95,14 +94,21 @@ class _Related(torch.autograd.Function):
         return (*slopes, None, None, None, None, None)
 
 
-def _exponentials(
-    similarities: Tensor, block: int, hidden: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """exp(s - largest) by blocks, its sum, the log of the sum of exp(s), and s."""
-    raw = similarities.view(len(similarities), -1, block)
+def _hidden(valid: Tensor | None, block: int) -> Tensor | None:
+    """(1, blocks, block) booleans, the columns that do not count; None where all do."""
+    if valid is None or (not valid.is_cuda and bool(valid.all())):  # a GPU is not waited for
+        return None
+    return ~valid.view(1, -1, block)
+
+
+def _softmax(
+    rows: Tensor, columns: Tensor, block: int, hidden: Tensor | None, raw: Tensor, out: Tensor
+) -> Tensor:
+    """Writes the similarities, and their softmax by blocks -> the sum over blocks of its lse (R,)."""
+    torch.mm(rows, columns, out=raw)
+    raw, out = (each.view(len(rows), -1, block) for each in (raw, out))
     if hidden is not None:
         raw.masked_fill_(hidden, _NOWHERE)
-    largest = raw.amax(dim=2, keepdim=True)
-    exponentials = (raw - largest).exp_()
-    total = exponentials.sum(dim=2)
-    return exponentials, total, total.log() + largest.squeeze(2), raw
+    torch.softmax(raw, dim=2, out=out)
+    # The largest probability is far from 0, so its logarithm is exact.
+    return (raw.amax(dim=2) - out.amax(dim=2).log()).sum(dim=1)
