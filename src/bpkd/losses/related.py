@@ -104,7 +104,7 @@ def _hidden(valid: Tensor | None, block: int) -> Tensor | None:
 def _softmax(
     rows: Tensor, columns: Tensor, block: int, hidden: Tensor | None, raw: Tensor, out: Tensor
 ) -> Tensor:
-    """Writes the similarities, and their softmax by blocks -> the sum over blocks of its lse (R,)."""
+    """Writes similarities and their softmax by blocks -> the sum over blocks of its lse (R,)."""
     torch.mm(rows, columns, out=raw)
     raw, out = (each.view(len(rows), -1, block) for each in (raw, out))
     if hidden is not None:
