@@ -66,12 +66,14 @@ def study_of(name: str, grid: Path = GRID) -> dict[str, Any]:
 
 def cells(name: str, study: dict[str, Any], runs: Path) -> Iterator[Cell]:
     """Every run of a study, seeds outermost: a grid that is cut short is complete for some."""
-    teacher = runs / name / "teacher"
+    teacher, shared = runs / name / "teacher", study.get("shared", [])
     for seed in study["seeds"]:
         for regime, changes in study["regimes"].items():
             for method, (recipe, *own) in study["methods"].items():
+                if method in study.get("without", {}).get(regime, []):
+                    continue
                 folder = runs / name / regime / f"{method}-{seed}"
-                given = [*changes, *own, f"seed={seed}", f"name={method}", f"run={folder}"]
+                given = [*shared, *changes, *own, f"seed={seed}", f"name={method}", f"run={folder}"]
                 if method != "plain":
                     given.append(f"teacher={teacher}")
                 yield Cell(regime, method, seed, recipe, tuple(given), folder)
@@ -91,7 +93,8 @@ def run(
     if not (teacher / "student.safetensors").is_file():
         if index:
             raise UserError(f"{teacher} is not trained yet; part 0 trains it")
-        _train(study["teacher"], [*overrides, f"run={teacher}"], teacher)
+        recipe, *own = [study["teacher"]] if isinstance(study["teacher"], str) else study["teacher"]
+        _train(recipe, [*study.get("shared", []), *own, *overrides, f"run={teacher}"], teacher)
     todo = list(cells(name, study, runs))[index::parts]
     for number, cell in enumerate(todo, start=1):
         if not cell.done:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from bpkd.networks.solov2.targets import reduced
 from bpkd.recipe.loading import load_recipe
 from bpkd.support.tensors import read_tensors
 from bpkd.training.building import build
+from bpkd.training.distiller import Distiller
 from tests.instance_runs import TINY
 from tests.runs import killed, rows, run
 
@@ -44,6 +46,21 @@ def taught(recipe: Path) -> Path:
         "  membership: {use: bpkd.losses.instance.membership.Membership}\n"
     )
     return file
+
+
+def test_what_the_teacher_said_is_read_by_the_next_run(recipe: Path) -> None:
+    source = taught(recipe)
+    given = ["teacher_cache={folder: %s, dtype: float32}" % (recipe.parent / "cache")]
+    given += ["max_iters=2", "data.val=null"]
+    plain = run(source, "plain", *given[1:])
+    cold = run(source, "cold", *given)
+    with patch.object(Distiller, "ask_teacher", side_effect=AssertionError("it was asked")):
+        warm = run(source, "warm", *given)
+    expected = read_tensors(plain / "last.ckpt")
+    for folder in (cold, warm):
+        found = read_tensors(folder / "last.ckpt")
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(value, found[key]) for key, value in expected.items())
 
 
 def test_killed_and_resumed_is_bit_identical(recipe: Path) -> None:
