@@ -23,6 +23,8 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -58,6 +60,19 @@ def pair(name: str, method: str) -> dict[str, Recipe]:
     return found
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Milliseconds of each procedure in each round, and the bytes of a draw."""
+
+    times: dict[str, list[float]]
+    draw: int
+
+    def over(self, one: str, *others: str, students: int = 1) -> str:
+        """Median and spread of a procedure over the sum of others, for each of its students."""
+        floor = [sum(each) for each in zip(*(self.times[o] for o in others), strict=True)]
+        return ratio([ms / students for ms in self.times[one]], floor).strip()
+
+
 def ready(recipe: Recipe, batch: tuple[Tensor, Tensor], classes: int) -> tuple[Distiller, Any]:
     """A distiller that has made one step, and its optimizer."""
     data = SimpleNamespace(classes=["?"] * classes, ignore_index=255)
@@ -78,8 +93,29 @@ def cached(distiller: Distiller, folder: str, size: tuple[int, int]) -> TeacherC
     return TeacherCache(Path(folder), SegOutput, {name: Packing(given[name]) for name in asked})
 
 
-def measure(name: str, given: argparse.Namespace) -> None:
-    """Print a pair's steps."""
+class Shared:
+    """In the place of a cache: the teacher is asked by the first of several students."""
+
+    def __init__(self) -> None:
+        self.output: Any = None
+
+    def __call__(self, teacher: Callable[[Tensor], Any], images: Tensor, first: int) -> Any:
+        """The one output."""
+        if self.output is None:
+            self.output = teacher(images)
+        return self.output
+
+
+def together(distiller: Distiller, optimizer: Any, batch: tuple[Tensor, ...], count: int) -> None:
+    """The steps of so many students of one size that share one pass of the teacher."""
+    distiller.cache, distiller.batch = Shared(), 0  # type: ignore[assignment]
+    for _ in range(count):
+        step(distiller, optimizer, batch)
+    distiller.cache = None
+
+
+def measure(name: str, given: argparse.Namespace, several: Sequence[int] = ()) -> Measured:
+    """A pair's steps, and those of several students together."""
     batch = images_and_labels(given.batch, given.size)
     built = {key: ready(recipe, batch, 10) for key, recipe in pair(name, given.method).items()}
     (plain, alone, method) = built.values()
@@ -104,27 +140,27 @@ def measure(name: str, given: argparse.Namespace) -> None:
             "cold cache": lambda: with_cache(True),
             "warm cache": lambda: with_cache(False),
         }
+        for count in several:
+            procedures[f"together {count}"] = partial(together, *method, batch, count)
         clock = time.process_time if given.threads == 1 else time.perf_counter
         times = {k: v[1:] for k, v in milliseconds(procedures, 1 + given.rounds, clock).items()}
-        each = sum(records.whole for records in cache.records.values())
-    report(name, given, times, each)
+        return Measured(times, sum(records.whole for records in cache.records.values()))
 
 
-def report(name: str, given: argparse.Namespace, times: dict[str, list[float]], each: int) -> None:
+def report(name: str, given: argparse.Namespace, found: Measured) -> None:
     """Print the table of a pair."""
+    times = found.times
     print(
         f"{name}, {given.method}: {given.batch} images of {given.size} x {given.size}, 10 classes, "
         f"CPU, {given.threads} thread(s), torch {torch.__version__}, {given.rounds} rounds; "
-        f"{size_of(each)} a draw"
+        f"{size_of(found.draw)} a draw"
     )
     print(f"{'':14} {'ms':>8}  {'x plain':^12}  {'x floor':^12}")
     for key, ours in times.items():
         source = "reading" if key == "warm cache" else "teacher"
-        floor = [sum(both) for both in zip(times["plain"], times[source], strict=True)]
-        against = ratio(ours, floor) if key in (given.method, "cold cache", "warm cache") else ""
-        print(
-            f"{key:14} {statistics.median(ours):8.1f}  {ratio(ours, times['plain']):12}  {against}"
-        )
+        taught = key in (given.method, "cold cache", "warm cache")
+        against = found.over(key, "plain", source) if taught else ""
+        print(f"{key:14} {statistics.median(ours):8.1f}  {found.over(key, 'plain'):12}  {against}")
 
 
 # Rounding -----------------------------------------------------------------------------------------
@@ -189,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rounding(given)
         return
     for name in given.pairs or ["demo"]:
-        measure(name, given)
+        report(name, given, measure(name, given))
 
 
 if __name__ == "__main__":

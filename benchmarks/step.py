@@ -1,7 +1,13 @@
 """What a training step takes: milliseconds by part, memory; multiply-adds of the paper's Table 2.
 
+    python -m benchmarks.step [--size 128 128] [--batch 2] [--repeat 5]
     python -m benchmarks.step PAIR METHOD [--size 512 512] [--batch 2] [--device cpu]
     python -m benchmarks.step --table2 [--throughput 30]
+
+Without a pair, the price of BPKD's step for the demo and the four pairs, a line each, beside what a
+step cannot do without: the student's plain step, and the teacher's pass or reading its record (the
+floor; :mod:`benchmarks.cache`). ``together`` is the time a student of 1, 2 and 4 that share one
+pass of the teacher, over the plain step. Processor time of one thread, 10 classes.
 
 PAIR is one of the paper's (pspnet, hrnet, deeplabv3plus, isanet), METHOD one of the shipped ones
 (plain, kd, skds, ifvd, cirkd, cwd, bpkd ...). Times are medians over some steps after a first one
@@ -25,6 +31,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmarks import cache
 from benchmarks.measuring import seconds
 from benchmarks.table2 import PAIRS, table2
 from bpkd.errors import UserError
@@ -32,6 +39,7 @@ from bpkd.recipe.files import RECIPES, read
 from bpkd.recipe.schema import Recipe
 from bpkd.training.building import build_distiller
 from bpkd.training.distiller import Distiller
+from bpkd.training.teacher_cache.folders import size_of
 
 METHODS = sorted({file.stem for file in (RECIPES / "_losses").glob("*.yaml")} - {"teacher"})
 
@@ -140,12 +148,42 @@ def report(given: argparse.Namespace, parts: dict[str, float], device: torch.dev
     print(f"{'peak memory':16s} {peak / 1e9:9.2f} GB ({what})")
 
 
+COLUMNS = [
+    "pair", "plain, ms", "teacher, x plain", "BPKD, x floor", "cold, x floor", "warm, x floor",
+    "warm, x plain", *(f"together {n}, x plain" for n in (1, 2, 4)), "a draw",
+]  # fmt: skip
+
+
+def prices(given: argparse.Namespace) -> None:
+    """Print the table of all pairs, in Markdown."""
+    torch.set_num_threads(1)
+    size, rounds = given.size[0], given.repeat
+    print(
+        f"{given.batch} images of {size} x {size}, 10 classes, CPU, 1 thread, processor time, "
+        f"torch {torch.__version__}, {rounds} rounds\n"
+    )
+    print("| " + " | ".join(COLUMNS) + " |\n| --- |" + " ---: |" * (len(COLUMNS) - 1))
+    for name in ("demo", *PAIRS):
+        how = argparse.Namespace(
+            method="bpkd", size=size, batch=given.batch, rounds=rounds, threads=1
+        )
+        found = cache.measure(name, how, several=(1, 2, 4))
+        cells = [
+            name, f"{median(found.times['plain']):.1f}", found.over("teacher", "plain"),
+            found.over("bpkd", "plain", "teacher"), found.over("cold cache", "plain", "teacher"),
+            found.over("warm cache", "plain", "reading"), found.over("warm cache", "plain"),
+            *(found.over(f"together {n}", "plain", students=n) for n in (1, 2, 4)),
+            size_of(found.draw),
+        ]  # fmt: skip
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
 def main() -> None:
     """Read the arguments, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("pair", nargs="?", choices=PAIRS)
     parser.add_argument("method", nargs="?", choices=METHODS)
-    parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"))
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--classes", type=int, default=19)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -159,9 +197,13 @@ def main() -> None:
     given = parser.parse_args()
     if given.table2:
         table2(given.throughput)
-    elif given.pair is None or given.method is None:
-        parser.error("expected PAIR and METHOD, or --table2")
+    elif given.pair is None:
+        given.size = given.size or (128, 128)
+        prices(given)
+    elif given.method is None:
+        parser.error("expected PAIR and METHOD, nothing, or --table2")
     else:
+        given.size = given.size or (512, 512)
         try:
             measure(given)
         except UserError as error:
