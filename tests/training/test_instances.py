@@ -51,7 +51,7 @@ def taught(recipe: Path) -> Path:
 def test_what_the_teacher_said_is_read_by_the_next_run(recipe: Path) -> None:
     source = taught(recipe)
     given = ["teacher_cache={folder: %s, dtype: float32}" % (recipe.parent / "cache")]
-    given += ["max_iters=2", "data.val=null"]
+    given += ["max_iters=2", "data.val=null", "augment.crop=[32, 64]"]
     plain = run(source, "plain", *given[1:])
     cold = run(source, "cold", *given)
     with patch.object(Distiller, "ask_teacher", side_effect=AssertionError("it was asked")):

@@ -225,6 +225,8 @@ def rgb(image: Image.Image, file: Path | Encoded, value_range: ValueRange | None
         return np.repeat(values[..., None], 3, axis=2)
     if image.mode == "P":
         image = image.convert("RGBA")  # the way past Pillow's complaint about transparency
+    if image.mode == "RGB":
+        return np.array(image)
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
     for top in range(0, image.height, _ROWS):  # Pillow takes four bytes a pixel
         part = image.crop((0, top, image.width, min(top + _ROWS, image.height)))

@@ -53,6 +53,9 @@ class LabelReader:
         self.dtype: type[np.generic] = np.uint8 if small else np.int32
         self.max_pixels = MAX_PIXELS
         self._table = _label_table(num_classes, ignore_index, ignored, label_map)
+        known = self._table[:256] != _UNKNOWN
+        self._unknown_bytes = bytes((~known).astype(np.uint8))
+        self._byte_labels = bytes(np.where(known, self._table[:256], 0).astype(np.uint8))
 
     def __call__(self, file: Path | Encoded) -> Array:
         """The label map of a file, (H, W), as class indices and ignore_index.
@@ -105,6 +108,11 @@ class LabelReader:
         fits = values.dtype in (np.bool_, np.uint8, np.uint16) or values.size == 0
         if not fits and (values.min() < 0 or values.max() >= _FILE_VALUES):
             raise UserError(f"{where} holds label values beyond 16 bits: expected class indices")
+        if values.dtype == np.uint8 and self.dtype is np.uint8:
+            content = values.tobytes()
+            if b"\x01" not in content.translate(self._unknown_bytes):
+                meant = bytearray(content).translate(self._byte_labels)
+                return np.frombuffer(meant, dtype=np.uint8).reshape(values.shape)
         labels: Array = np.empty(values.shape, dtype=self.dtype)
         unknown: Counter[int] = Counter()
         rows = max(1, _BLOCK // max(1, values.shape[1]))

@@ -25,7 +25,7 @@ def photometric_distortion(image: Tensor) -> Tensor:
     True
     """
     if _coin():
-        image = (image + uniform(-32, 32) / 255).clamp(0, 1)
+        image = (image + uniform(-32, 32) / 255).clamp_(0, 1)
     contrast_first = _coin()
     if contrast_first:
         image = _contrast(image)
@@ -56,14 +56,16 @@ def adjust_hue_and_saturation(image: Tensor, hue: float, saturation: float) -> T
     chroma = value - image.amin(0)
     divisor = torch.where(chroma == 0, 1, chroma)  # grey has no hue: any will do
     sector = torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor)
-    sector = torch.where(value == red, (green - blue) / divisor, sector) + 6 * hue
+    sector = torch.where(value == red, (green - blue) / divisor, sector).add_(6 * hue)
     chroma = torch.minimum(chroma * saturation, value)
-    k = (sector + torch.tensor([5.0, 3.0, 1.0]).reshape(3, 1, 1)) % 6
-    return value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
+    # In place: to get fresh memory of this size takes longer than to compute what goes there.
+    k = (sector + torch.tensor([5.0, 3.0, 1.0]).reshape(3, 1, 1)).remainder_(6)
+    torch.minimum(k, 4 - k, out=k)
+    return torch.sub(value, k.clamp_(0, 1).mul_(chroma), out=k)
 
 
 def _contrast(image: Tensor) -> Tensor:
-    return (image * uniform(0.5, 1.5)).clamp(0, 1) if _coin() else image
+    return (image * uniform(0.5, 1.5)).clamp_(0, 1) if _coin() else image
 
 
 def uniform(low: float, high: float) -> float:

@@ -163,6 +163,8 @@ class TrainingTransform:
         if self.photometric:
             image = photometric_distortion(image)
         missing = [0, 0, self.crop[1] - new_width, self.crop[0] - new_height]
+        if not any(missing):
+            return image, labels[0]
         image = F.pad(image, missing, fill=PADDING)
         return image, F.pad(labels, missing, fill=self.ignore_index)[0]
 
