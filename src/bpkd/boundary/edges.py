@@ -20,6 +20,9 @@ from bpkd.boundary.label_maps import check_shape, check_values, shrink
 from bpkd.boundary.windows import mixed, window
 from bpkd.errors import UserError
 
+#: Classes in a word: the bits of an int64 but its sign.
+_WORD = 63
+
 
 def edge_masks(
     labels: Tensor,
@@ -72,7 +75,7 @@ def edge_masks(
     pixels, cells = _pixels_and_cells(edges, num_classes, size)
     codes = F.pad(codes, [kernel_size // 2] * 4, value=ignored)
     counts = pixels.new_zeros((labels.shape[0], num_classes, *size), dtype=torch.int32)
-    for classes in torch.split(values[values != ignore_index], 63):  # 63 bits of an int64
+    for classes in torch.split(values[values != ignore_index], _WORD):
         bit = 1 << torch.arange(len(classes), device=codes.device)
         bits = bit.new_zeros(highest - lowest + 1).index_copy_(0, classes - lowest, bit)
         bits = bits.int() if len(classes) < 32 else bits  # shorter words, faster passes
@@ -98,21 +101,24 @@ def _pixels_and_cells(
     Where the sizes do not divide, blocks overlap: a pixel is listed once for each of its blocks.
     """
     height, width = mixed.shape[1:]
-    pixels = mixed.flatten().nonzero().squeeze(1)
-    y, x = pixels // width % height, pixels % width
-    first_cells = pixels // (height * width) * (num_classes * size[0] * size[1])
+    image, y, x = mixed.nonzero().unbind(1)  # and not pixels // width: divisions are slow
+    pixels = (image * height + y) * width + x
+    first_cells = image * (num_classes * size[0] * size[1])
+    rows, columns = _blocks_at(height, size[0]), _blocks_at(width, size[1])
     found = []
-    for rows, columns in product(_blocks_at(height, size[0]), _blocks_at(width, size[1])):
-        row = rows.to(pixels.device).index_select(0, y)
-        column = columns.to(pixels.device).index_select(0, x)
+    for row_at, column_at in product(rows, columns):
+        row = row_at.to(y.device).index_select(0, y)
+        column = column_at.to(x.device).index_select(0, x)
+        cells = first_cells + row * size[1] + column
+        if len(rows) == len(columns) == 1:  # the sizes divide: each pixel is in one block
+            return pixels, cells
         inside = ((row >= 0) & (column >= 0)).nonzero().squeeze(1)
-        cells = (first_cells + row * size[1] + column).index_select(0, inside)
-        found.append((pixels.index_select(0, inside), cells))
+        found.append((pixels.index_select(0, inside), cells.index_select(0, inside)))
     pixels, cells = map(torch.cat, zip(*found, strict=True))
     return pixels, cells
 
 
-def _blocks_at(length: int, blocks: int) -> list[Tensor]:
+def _blocks_at(length: int, blocks: int) -> tuple[Tensor, ...]:
     """The first, second, ... block that holds each of ``length`` positions; -1 where none does.
 
     Adaptive pooling's block i is [floor(i * length / blocks), ceil((i + 1) * length / blocks)).
@@ -120,7 +126,7 @@ def _blocks_at(length: int, blocks: int) -> list[Tensor]:
     position = torch.arange(length)
     first, last = position * blocks // length, ((position + 1) * blocks - 1) // length
     most = int((last - first).max()) + 1
-    return [torch.where(first + i <= last, first + i, -1) for i in range(most)]
+    return tuple(torch.where(first + i <= last, first + i, -1) for i in range(most))
 
 
 def _block_lengths(length: int, blocks: int) -> Tensor:
@@ -133,12 +139,13 @@ def _count(counts: Tensor, words: Tensor, cells: Tensor, classes: Tensor) -> Non
     """Add 1 to ``counts`` (N, C, h, w) for each set bit of each word, in the word's cell."""
     flat = counts.view(-1)
     plane = counts.shape[2] * counts.shape[3]
-    one = counts.new_ones(())
-    while (left := words.nonzero().squeeze(1)).numel():
-        words, cells = words.index_select(0, left), cells.index_select(0, left)
+    # By the exponent of a float whose only bit it is, 127 for 1: where a bit's plane begins.
+    planes = F.pad(classes * plane, [127, 0])
+    while len(words):
         lowest_bit = words & -words
-        # The exponent of a float is the position of its only bit.
-        position = (lowest_bit.float().view(torch.int32) >> 23) - 127
-        cell = cells + classes.index_select(0, position) * plane
-        flat.index_add_(0, cell, one.expand_as(cell))
+        cell = cells + planes.index_select(0, lowest_bit.float().view(torch.int32) >> 23)
+        # 0 the first time, where all of a pixel's classes are in other words.
+        flat.index_add_(0, cell, lowest_bit.ne(0).to(flat.dtype))
         words = words ^ lowest_bit
+        left = words.nonzero().squeeze(1)
+        words, cells = words.index_select(0, left), cells.index_select(0, left)
