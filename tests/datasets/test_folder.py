@@ -14,6 +14,7 @@ from PIL import Image
 
 from bpkd.datasets.colours import spaced_palette
 from bpkd.datasets.folder import Folder
+from bpkd.datasets.labels import LabelReader
 from bpkd.datasets.unpaired import collecting_unpaired
 from bpkd.errors import UserError
 
@@ -488,3 +489,17 @@ def test_modes_that_make_no_sense(tmp_path: Path) -> None:
     (tmp_path / "images/train/a.png").unlink()
     save(tmp_path / "images/train/a.tif", np.zeros((2, 3), np.float32))
     assert "mode F" in message(tmp_path, read=True)
+
+
+def test_bytes_mean_what_the_table_says() -> None:
+    reader = LabelReader(19, 255, [40], {value: value % 19 for value in range(34)}, None)
+    values = np.array([*range(34), 40, 255], dtype=np.uint8)[:, None].repeat(3, axis=1)
+    found = reader.from_values(values, "a.png")
+    expected = reader.from_values(values.astype(np.uint16), "a.png")  # by the table itself
+    assert found.dtype == expected.dtype == np.uint8
+    assert found.flags.writeable
+    assert (found == expected).all()
+    assert found[:, 0].tolist() == [*range(19), *range(15), 255, 255]
+    for wrong in (values + 50, values[::-1] // 2 + 100):
+        with pytest.raises(UserError, match="holds the label value"):
+            reader.from_values(wrong, "a.png")

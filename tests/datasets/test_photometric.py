@@ -138,3 +138,12 @@ def test_colours_within_the_rounding_of_eight_bits() -> None:
         # A step of hue is 2 degrees, a thirtieth of the way from a channel's least to its most;
         # two conversions are off by half a step each: 8.5 of 255 at worst, and the rest by 1.
         assert apart.max() < 10
+
+
+def test_the_image_that_is_given_stays_as_it_was() -> None:
+    image = torch.rand(3, 8, 9)
+    before = image.clone()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        photometric_distortion(image)
+    assert torch.equal(image, before)
