@@ -44,7 +44,7 @@ def related_kl(
         >>> round(related_kl(ours, theirs, torch.ones(1), block=2).item(), 4)
         0.1308
     """
-    tensors = (*student, *(maps.detach() for maps in teacher))
+    tensors = (*student, *(maps.detach().to(student[0].dtype) for maps in teacher))
     total: Tensor = _Related.apply(*tensors, weights.detach(), block, valid)
     return total
 
