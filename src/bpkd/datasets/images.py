@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bpkd.datasets.deep import FULL, Array, ValueRange, deep_values, is_deep, to_bytes
 from bpkd.errors import UserError
+from bpkd.support.memory import check_room
 from bpkd.support.messages import one_line
 
 #: Of the largest image that is read unless somebody says otherwise: 16384 x 16384.
@@ -26,6 +27,8 @@ MAX_PIXELS = 2**28
 _NO_PICTURES = {"BUFR", "EMF", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _ORIENTATION = 0x0112
 _ROWS = 2048  # so many rows are converted at once
+# Bytes that a pixel takes while it is decoded and converted.
+_PIXEL = {"1": 4, "L": 4, "P": 5, "I;16": 8, "I": 10, "F": 10}
 _limit = Lock()
 
 
@@ -130,6 +133,7 @@ def open_image(
                     f"the file is your own, set max_pixels to {width * height} or more"
                 )
             rawmode = _rawmode(image)
+            check_room(width * height * _PIXEL.get(image.mode, 7), f"{file} ({width}x{height})")
             image.load()
             turned = _orientation(image) if upright else 1
             shown = ImageOps.exif_transpose(image) if turned != 1 else image
@@ -155,13 +159,28 @@ def stored_deep(file: Path | Encoded) -> bool:
         return False
 
 
-def orientation(file: Path | Encoded) -> tuple[int, tuple[int, int]]:
-    """EXIF's orientation, 1 to 8, where 1 is upright or not said; and the size in the header."""
+@dataclass(frozen=True)
+class Glance:
+    """What a file's header says of its image.
+
+    Attributes:
+        format: Pillow's name of it; empty where the file cannot be read.
+        size: height and width, as the file has them.
+        orientation: EXIF's, 1 to 8, where 1 is upright or not said.
+    """
+
+    format: str = ""
+    size: tuple[int, int] = (0, 0)
+    orientation: int = 1
+
+
+def glance(file: Path | Encoded) -> Glance:
+    """What a file's header says; nothing is decoded."""
     try:
         with _opened(file) as image:
-            return _orientation(image), image.size
+            return Glance(image.format or "", image.size[::-1], _orientation(image))
     except Exception:  # as above
-        return 1, (0, 0)
+        return Glance()
 
 
 def _opened(file: Path | Encoded) -> Image.Image:
