@@ -201,3 +201,60 @@ def test_the_slurm_script_requeues_itself_and_goes_on(tmp_path: Path) -> None:
     assert (place / "requeued").read_text() == "requeue 77\n"  # done: not again
     # The command is another than the one that was not interrupted.
     assert differing(place / "run", whole / "run") == ["environment.json"]
+
+
+TWICE = """
+import os, signal
+from bpkd.runs.recorder import Recorder
+before = Recorder.{hook}
+
+def call(self, trainer, *rest, **more):
+    if trainer.global_step == {iteration} and trainer.global_rank in {ranks}:
+        os.kill(os.getpid(), signal.{name})
+    before(self, trainer, *rest, **more)
+
+if os.environ.get("SIGNALLED"):
+    Recorder.{hook} = call
+from bpkd.cli import main
+
+if __name__ == "__main__":
+    main()
+"""
+
+#: Which processes get the signal, when: the first alone, the second alone, both.
+SEVERAL = {
+    "first": ((0,), "on_train_batch_end", "SIGTERM"),
+    "second": ((1,), "on_train_batch_end", "SIGUSR1"),
+    "both in a validation": ((0, 1), "on_validation_batch_end", "SIGTERM"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("which", SEVERAL)
+def test_two_processes_stop_at_one_iteration(tmp_path: Path, which: str) -> None:
+    ranks, hook, name = SEVERAL[which]
+    place = new_place(tmp_path, "two")
+    text = TWICE.format(hook=hook, iteration=3, ranks=ranks, name=name)
+    (place / "program.py").write_text(text)
+
+    def go(run: str, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
+        arguments = ["train", "r.yaml", f"run={run}", "devices=2", "--quiet", *options]
+        return subprocess.run(
+            [sys.executable, "program.py", *arguments],
+            cwd=place, env=os.environ | {"OMP_NUM_THREADS": "1"} | more,
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
+    number = getattr(signal, name)
+    stopped = go("run", SIGNALLED="1")
+    assert stopped.returncode == 128 + number, stopped.stderr
+    said = [line for line in stopped.stderr.splitlines() if line.startswith("bpkd: ")]
+    assert said == [
+        f"bpkd: stopped by {name} at iteration 3; the checkpoint is written: go on with --resume"
+    ]
+    assert "Traceback" not in stopped.stderr
+    assert torch.load(place / "run/last.ckpt", weights_only=True)["global_step"] == 3
+    assert go("run", "--resume").returncode == 0
+    assert go("whole").returncode == 0
+    assert set(differing(place / "run", place / "whole")) <= {"recipe.yaml", "environment.json"}

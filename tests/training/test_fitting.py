@@ -200,13 +200,72 @@ def side(left: float, right: float) -> Any:
         (lambda images: torch.zeros(1, 3, 8, 8), "gives 3 classes and the data set has 2"),
         (lambda images: torch.zeros(1, 2, 8, 8).long(), "expected logits, got int64"),
         (lambda images: torch.full((1, 2, 8, 8), float("nan")), "are not finite"),
-        (lambda images: torch.rand(1, 2, 8, 8).softmax(dim=1), "gives probabilities"),
+        (lambda images: torch.rand(1, 2, 8, 8).softmax(dim=1), "gives probabilities .*, their sum"),
+        (lambda images: torch.randn(1, 2, 8, 8).sigmoid(), "gives probabilities .* gives: sigmoid"),
     ],
 )
 def test_what_is_no_logits(logits: Any, line: str) -> None:
     for look in (scrutiny.check_output, scrutiny.remarks):
         with pytest.raises(UserError, match=line):
             look(Says(logits), Two())
+
+
+class Ends(nn.Module):
+    """A network that ends with a softmax or a sigmoid."""
+
+    def __init__(self, end: str, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, channels, 1)
+        self.end = {"softmax": nn.Softmax(dim=1), "sigmoid": nn.Sigmoid(), "logits": nn.Identity()}[
+            end
+        ]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.end(self.conv(images))
+
+
+@pytest.mark.parametrize(
+    ("end", "channels", "class_map"),
+    [
+        ("softmax", 3, [2, [0, 1]]),
+        ("sigmoid", 3, [2, 0]),
+        ("sigmoid", 1, None),
+        ("softmax", 2, None),
+    ],
+)
+def test_probabilities_behind_a_class_map(end: str, channels: int, class_map: Any) -> None:
+    """The joined classes' numbers are no probabilities any more, and were some."""
+    entry = {
+        "use": "bpkd.networks.foreign.from_module",
+        "module": f"{__name__}.Ends",
+        "args": {"end": end, "channels": channels},
+        "num_classes": channels,
+        "class_map": class_map,
+    }
+    with seeded(0):
+        teacher = build_fitted(Teacher(**entry), Two.classes, "teacher")
+    with pytest.raises(UserError, match=f"say gives: {end} of a from_module"):
+        scrutiny.remarks(teacher, Two())
+    with seeded(0):
+        said = build_fitted(Teacher(**entry, gives=end), Two.classes, "teacher")
+    scrutiny.remarks(said, Two())
+    images = torch.rand(1, 3, 8, 8)
+    own, logits = teacher.network(images) if class_map else None, said(images).logits
+    assert own is None or torch.isfinite(own.logits).all()
+    with seeded(0):
+        entry["args"] = {"end": "logits", "channels": channels}
+        logits_own = build_fitted(Teacher(**entry), Two.classes, "teacher")(images).logits
+    torch.testing.assert_close(
+        logits.softmax(dim=1), logits_own.softmax(dim=1), atol=1e-4, rtol=1e-3
+    )
+    wrong = {"softmax": "sigmoid", "sigmoid": "softmax"}[end]
+    with seeded(0):
+        entry["args"] = {"end": "logits", "channels": channels}
+        mistaken = build_fitted(Teacher(**entry, gives=wrong), Two.classes, "teacher")
+    with pytest.raises(UserError, match=f"gives: {wrong}, and its scores, from"):
+        mistaken(torch.rand(1, 3, 8, 8) * 50)
+    with pytest.raises(UserError, match="is not one of logits, softmax, sigmoid"):
+        build_fitted(Teacher(**entry, gives="percent"), Two.classes, "teacher")
 
 
 def test_a_teacher_that_knows_little_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
@@ -45,7 +46,11 @@ class Bands:
     def __init__(self, file: Path, reading: Reading) -> None:
         self.file, self.range = file, reading.value_range
         self._vips = extra("pyvips", f"reading {file} in bands", "large")
-        self._loader = _LOADERS[glance(file).format]
+        logging.getLogger("pyvips").setLevel(logging.ERROR)  # what TIFF's tags should be like
+        known = glance(file)
+        if known.end > file.stat().st_size:  # libvips makes up what is missing
+            raise Unreadable(f"{file} ends early: replace it, or take it away")
+        self._loader = _LOADERS[known.format]
         self._begin()
         if self._image.format not in _VALUES or self._image.interpretation not in _COLOURS:
             kind = f"{self._image.interpretation}, {self._image.format}"

@@ -26,6 +26,7 @@ MAX_PIXELS = 2**28
 # What Pillow knows by its ending and cannot show, or shows by starting another program.
 _NO_PICTURES = {"BUFR", "EMF", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _ORIENTATION = 0x0112
+_PARTS = ((273, 279), (324, 325))  # TIFF's tags of where strips and tiles are, and how long
 _ROWS = 2048  # so many rows are converted at once
 # Bytes that a pixel takes while it is decoded and converted.
 _PIXEL = {"1": 4, "L": 4, "P": 5, "I;16": 8, "I": 10, "F": 10}
@@ -167,18 +168,20 @@ class Glance:
         format: Pillow's name of it; empty where the file cannot be read.
         size: height and width, as the file has them.
         orientation: EXIF's, 1 to 8, where 1 is upright or not said.
+        end: where the last strip or tile of a TIFF ends, in bytes; 0 in other formats.
     """
 
     format: str = ""
     size: tuple[int, int] = (0, 0)
     orientation: int = 1
+    end: int = 0
 
 
 def glance(file: Path | Encoded) -> Glance:
     """What a file's header says; nothing is decoded."""
     try:
         with _opened(file) as image:
-            return Glance(image.format or "", image.size[::-1], _orientation(image))
+            return Glance(image.format or "", image.size[::-1], _orientation(image), _end(image))
     except Exception:  # as above
         return Glance()
 
@@ -200,6 +203,14 @@ def _rawmode(image: Image.Image) -> Any:
     tiles = getattr(image, "tile", ())
     arguments = tiles[0][3] if tiles else None
     return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+
+
+def _end(image: Image.Image) -> int:
+    tags = getattr(image, "tag_v2", {})
+    for offsets, counts in _PARTS:
+        if offsets in tags and counts in tags:
+            return max(map(sum, zip(tags[offsets], tags[counts], strict=True)), default=0)
+    return 0
 
 
 def _orientation(image: Image.Image) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bpkd.datasets.loading import to_learn_from, train_loader
 from bpkd.recipe.schema import Recipe
-from bpkd.runs.recorder import Recorder, Stopped
+from bpkd.runs.recorder import Recorder
 from bpkd.support.messages import say
 from bpkd.support.seeds import seeded
 from bpkd.support.tensors import write_tensors
@@ -74,6 +74,6 @@ class Preparation(Callback):
             world_size=trainer.world_size,
         )
         for images, target in loader:
-            if self.run.stop:
-                raise Stopped(self.run.stop, 0)
+            if stop := self.run.asked(trainer):
+                raise self.run.stopped(trainer, stop)
             yield images.to(module.device), task.target(target, module.device)

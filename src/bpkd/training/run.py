@@ -134,7 +134,7 @@ def _fit(
     if last is not None:
         check_fits(last, distiller)
     try:
-        with run.interruptible(trainer):
+        with run.interruptible():
             if start and run.pending(trainer):  # it was cut off in its validation
                 trainer.validate(distiller, loaders[1], verbose=False, **options)
             if start < recipe.max_iters:
