@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import zipfile
+from collections.abc import Sequence
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -23,6 +24,11 @@ from bpkd.support.messages import one_line
 
 #: Seconds without an answer.
 _PATIENCE = 60
+#: Keys whose values nobody else should read, and these.
+_KEYS = re.compile(
+    r"(?i)((?<![a-z])(?:[\w.-]*[._-])?(?:api_?key|access_?key|secret|password|passwd|token)"
+    r"\s*[=:]\s*)(?!null\b)(?:'[^']*'|\"[^\"]*\"|[^,}\]]+)"
+)
 #: The environment variable that sets the most bytes of a file.
 _LIMIT = "WEIGHTS_LIMIT"
 
@@ -46,6 +52,16 @@ def without_secrets(text: str) -> str:
     """
     text = re.sub(r"(?i)(https?://)[^\s/@'\"]*@", r"\1", text)
     return re.sub(r"(?i)(https?://[^\s?#'\"]*)\?[^\s'\"]*", r"\1", text)
+
+
+def told_command(words: Sequence[str]) -> str:
+    """A command as it may be written down: without passwords, in addresses and in keys.
+
+    Example:
+        >>> told_command(["bpkd", "train", "loggers.wandb.api_key=12 3", "x={token: 'abc'}", "n=3"])
+        'bpkd train loggers.wandb.api_key=*** x={token: ***} n=3'
+    """
+    return without_secrets(" ".join(_KEYS.sub(r"\1***", word) for word in words))
 
 
 def fetched(address: str) -> Path:

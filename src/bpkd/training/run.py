@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     check_loggers(recipe)
+    if resume and recipe.max_iters == 0:
+        _map_as_kept(recipe)
     with enough_memory(_less_memory(recipe)), opened(recipe, resume, overwrite) as folder:
         if recipe.max_iters == 0 and not folder.done:
             _untrained(recipe, folder)
@@ -179,11 +182,19 @@ def _smaller(recipe: Recipe) -> str:
 def _untrained(recipe: Recipe, folder: RunFolder) -> None:
     """A run of no iterations: a network as its checkpoint has it, to evaluate and compare."""
     data = build_data(recipe, "train")
+    val = build_data(recipe, "val") if recipe.data.val else None
     student = build_measured(recipe, data.classes)
-    folder.begin(recipe, data, student)
+    looked = look(data, val, recipe.data) if is_first() else None
+    folder.begin(recipe, data, student, looked=looked)
     if folder.lock is not None:
         write_tensors(student, folder.place / "student.safetensors")
         folder.take_over()
+
+
+def _map_as_kept(recipe: Recipe) -> None:
+    """Make a class_map of names that of indices which a run keeps, to be held against it."""
+    with suppress(UserError):  # what it is built of may have been moved since
+        build_measured(recipe, build_data(recipe, "train").classes)
 
 
 def effective_batch(recipe: Recipe, devices: int) -> str:
