@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bpkd.datasets.images import AS_IT_IS, Reading, read_image
 from bpkd.errors import UserError
 from bpkd.inference.prediction import predict
 from bpkd.support.memory import available, check_room
+from tests.reliability.killing import ended, start
 from tests.runs import run
 
 pytest.importorskip("pyvips")
@@ -143,24 +143,16 @@ def test_a_photo_that_memory_does_not_take_is_refused_before_it_is_decoded(tmp_p
         check_room(2**50, "a")
 
 
-LIMITED = """
-import resource, sys
-from pathlib import Path
-from bpkd.datasets.images import read_image
-from bpkd.errors import UserError
-used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 2**27,) * 2)
-try:
-    read_image(Path(sys.argv[1]))
-except UserError as error:
-    print(error)
-"""
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc: limits are Linux's")
 def test_the_line_where_memory_is_short(tmp_path: Path) -> None:
     Image.new("RGB", (5000, 5000)).save(tmp_path / "a.png")
-    command = [sys.executable, "-c", LIMITED, str(tmp_path / "a.png")]
-    out = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert out.stderr == "" and out.stdout.count("\n") == 1
-    assert "a.png (5000x5000) takes 0.2 GiB to be read as a whole, and 0.1 GiB" in out.stdout
+
+    def work() -> None:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
+        read_image(Path("a.png"))
+
+    assert ended(start(work, tmp_path)) == 2
+    said = (tmp_path / "out.txt").read_text()
+    assert said.count("\n") == 1
+    assert "a.png (5000x5000) takes 0.2 GiB to be read as a whole, and 0.1 GiB" in said

@@ -22,7 +22,7 @@ NAMES = ["sky", "road", "car"]
 COLOURED = [{"name": n, "color": list(c)} for n, c in zip(NAMES, COLOURS, strict=True)]
 
 
-# R05: palettes that hold the classes' colours under other indices ----------------------------------
+# R05: palettes that hold the classes' colours under other indices ---------------------------------
 
 
 def stored(order: Sequence[int], indices: np.ndarray = INDICES) -> Image.Image:
@@ -109,7 +109,7 @@ def test_an_image_without_its_label_map_is_still_told(tmp_path: Path) -> None:
 
 # R27: names that YAML takes for something else ----------------------------------------------------
 
-ODD = "no yes on off null ~ 01 02 1e3 0x1f 12:30 2024-01-01 3.0".split()
+ODD = ["no", "yes", "on", "off", "null", "~", "01", "02", "1e3", "0x1f", "12:30", "3.0"]
 
 
 @pytest.mark.parametrize("form", ["list", "index", "entries", "override"])

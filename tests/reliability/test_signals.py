@@ -238,11 +238,14 @@ def test_two_processes_stop_at_one_iteration(tmp_path: Path, which: str) -> None
     text = TWICE.format(hook=hook, iteration=3, ranks=ranks, name=name)
     (place / "program.py").write_text(text)
 
+    # The second process is begun by the first, and has to find what the tests find.
+    here = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
     def go(run: str, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
         arguments = ["train", "r.yaml", f"run={run}", "devices=2", "--quiet", *options]
         return subprocess.run(
             [sys.executable, "program.py", *arguments],
-            cwd=place, env=os.environ | {"OMP_NUM_THREADS": "1"} | more,
+            cwd=place, env=os.environ | here | more,
             check=False, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
 

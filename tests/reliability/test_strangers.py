@@ -17,8 +17,8 @@ from bpkd.datasets.classes_file import read_classes
 from bpkd.recipe.loading import load_recipe
 from bpkd.support.tensors import load_tensors, read_tensors
 from tests.commands import bpkd, done, refused
-from tests.reliability.attacks import BESIDE, FINE, MODULE, bombs, hostile
 from tests.pictures import save
+from tests.reliability.attacks import BESIDE, FINE, MODULE, bombs, hostile
 from tests.runs import run
 
 

@@ -100,13 +100,14 @@ class Recorder(Callback):
         self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
         """A validation need not go on: its checkpoint is there, and it is done again."""
-        loader = trainer.val_dataloaders
-        # The last batches of some processes have no counterpart in others to agree with.
-        shared = len(loader.dataset) // trainer.world_size // (loader.batch_size or 1)
-        if trainer.world_size == 1 or batch_idx < shared:
-            stop = self.asked(trainer)
-            if stop:
-                raise self.stopped(trainer, stop)
+        if trainer.world_size > 1:
+            loader = trainer.val_dataloaders
+            # The last batches of some processes have no counterpart in others to agree with.
+            images = len(range(0, loader.sampler.stop, trainer.world_size)) - 1
+            if batch_idx >= images // loader.batch_size:
+                return
+        if stop := self.asked(trainer):
+            raise self.stopped(trainer, stop)
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """The student, a row of scores, and the checkpoint where they are the best."""
