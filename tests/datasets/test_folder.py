@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 
 from bpkd.datasets.colours import spaced_palette
 from bpkd.datasets.folder import Folder
+from bpkd.datasets.images import image_files
 from bpkd.datasets.unpaired import collecting_unpaired
 from bpkd.errors import UserError
 
@@ -416,6 +418,18 @@ def test_hidden_folders_are_passed_over(tmp_path: Path) -> None:
         save(tmp_path / part / "train/b/.AppleDouble/c.png", np.zeros((2, 3), np.uint8))
     data = folder(tmp_path)
     assert [data.name(i) for i in range(len(data))] == ["a"]
+
+
+def test_links_that_lead_back_up_are_no_folders(tmp_path: Path) -> None:
+    pair(tmp_path)
+    (tmp_path / "images/train/again").symlink_to("../train")
+    (tmp_path / "images/train/up").symlink_to(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "images/train/more").symlink_to(tmp_path / "elsewhere")
+    assert len(folder(tmp_path)) == 1
+    assert len(list(image_files(tmp_path / "images"))) == 1
+    shutil.copy(next(image_files(tmp_path / "images")), tmp_path / "elsewhere/b.png")
+    assert len(list(image_files(tmp_path / "images"))) == 2
 
 
 def test_a_root_one_level_too_high_or_too_low(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_two_processes_stop_at_one_iteration(tmp_path: Path, which: str) -> None
         return subprocess.run(
             [sys.executable, "program.py", *arguments],
             cwd=place, env=os.environ | here | more,
-            check=False, capture_output=True, text=True, timeout=300,
+            check=False, capture_output=True, text=True, timeout=1200,
         )  # fmt: skip
 
     number = getattr(signal, name)

@@ -74,14 +74,23 @@ def files_below(folder: Path) -> list[Path]:
     """The files in a folder and the folders below it, sorted.
 
     Hidden files, and hidden folders such as ``.ipynb_checkpoints``, are passed over, and so is
-    what macOS packs beside them.
+    what macOS packs beside them. Links are followed, but for those that lead back up.
     """
     found: list[Path] = []
     for where, folders, names in os.walk(folder, followlinks=True):
         # os.walk goes by what is left in the list.
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith((".", "__MACOSX")) and not _leads_up(Path(where, name))
+        ]
         found += (Path(where, name) for name in names if not name.startswith("."))
     return sorted(found)
+
+
+def _leads_up(folder: Path) -> bool:
+    """Whether a folder is a link to one that it lies in."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 @cache
