@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from bpkd import evaluate, train
 from bpkd.cli import main
@@ -203,61 +205,60 @@ def test_the_slurm_script_requeues_itself_and_goes_on(tmp_path: Path) -> None:
     assert differing(place / "run", whole / "run") == ["environment.json"]
 
 
-TWICE = """
-import os, signal
-from bpkd.runs.recorder import Recorder
-before = Recorder.{hook}
+def pair(place: Path, run: str, *options: str, before: Callable[[int], None] = int) -> list[int]:
+    """Train by two processes in a folder; their exit codes.
 
-def call(self, trainer, *rest, **more):
-    if trainer.global_step == {iteration} and trainer.global_rank in {ranks}:
-        os.kill(os.getpid(), signal.{name})
-    before(self, trainer, *rest, **more)
+    Args:
+        place: the folder; the processes' output is in ``out.txt``.
+        run: the run's folder.
+        options: of the command.
+        before: called with the process's number, before it begins.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
 
-if os.environ.get("SIGNALLED"):
-    Recorder.{hook} = call
-from bpkd.cli import main
+    def prepared(rank: int) -> Callable[[], None]:
+        def prepare() -> None:
+            # What Lightning tells the processes that it starts itself.
+            os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            rank_zero_only.rank = rank
+            before(rank)
 
-if __name__ == "__main__":
-    main()
-"""
+        return prepare
 
-#: Which processes get the signal, when: the first alone, the second alone, both.
+    arguments = ("train", "r.yaml", f"run={run}", "devices=2", "--quiet", *options)
+    return [
+        ended(process)
+        for process in [start(command(*arguments, before=prepared(r)), place) for r in (0, 1)]
+    ]
+
+
+#: Which of two processes get a signal, when.
 SEVERAL = {
     "first": ((0,), "on_train_batch_end", "SIGTERM"),
     "second": ((1,), "on_train_batch_end", "SIGUSR1"),
+    "both": ((0, 1), "on_train_batch_end", "SIGTERM"),
     "both in a validation": ((0, 1), "on_validation_batch_end", "SIGTERM"),
+    "second in a validation": ((1,), "on_validation_batch_end", "SIGHUP"),
 }
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("which", SEVERAL)
 def test_two_processes_stop_at_one_iteration(tmp_path: Path, which: str) -> None:
     ranks, hook, name = SEVERAL[which]
-    place = new_place(tmp_path, "two")
-    text = TWICE.format(hook=hook, iteration=3, ranks=ranks, name=name)
-    (place / "program.py").write_text(text)
+    place, number = new_place(tmp_path, "two"), getattr(signal, name)
 
-    # The second process is begun by the first, and has to find what the tests find.
-    here = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    def before(rank: int) -> None:
+        if rank in ranks:
+            at_iteration(3, number, hook)()
 
-    def go(run: str, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
-        arguments = ["train", "r.yaml", f"run={run}", "devices=2", "--quiet", *options]
-        return subprocess.run(
-            [sys.executable, "program.py", *arguments],
-            cwd=place, env=os.environ | here | more,
-            check=False, capture_output=True, text=True, timeout=1200,
-        )  # fmt: skip
-
-    number = getattr(signal, name)
-    stopped = go("run", SIGNALLED="1")
-    assert stopped.returncode == 128 + number, stopped.stderr
-    said = [line for line in stopped.stderr.splitlines() if line.startswith("bpkd: ")]
-    assert said == [
-        f"bpkd: stopped by {name} at iteration 3; the checkpoint is written: go on with --resume"
-    ]
-    assert "Traceback" not in stopped.stderr
+    assert pair(place, "run", before=before) == [128 + number, 0]
+    said = (place / "out.txt").read_text()
+    line = f"stopped by {name} at iteration 3; the checkpoint is written: go on with --resume"
+    assert said.count("bpkd: ") == 1 and f"bpkd: {line}" in said and "Traceback" not in said
     assert torch.load(place / "run/last.ckpt", weights_only=True)["global_step"] == 3
-    assert go("run", "--resume").returncode == 0
-    assert go("whole").returncode == 0
+    assert pair(place, "run", "--resume") == [0, 0]
+    assert pair(place, "whole") == [0, 0]
     assert set(differing(place / "run", place / "whole")) <= {"recipe.yaml", "environment.json"}

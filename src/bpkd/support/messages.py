@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from traceback import extract_tb
 from typing import Any
 from unicodedata import category
@@ -73,3 +74,14 @@ def say(text: str) -> None:
     """Print a line of a run's log; one that cannot be written does not stop the run."""
     with suppress(OSError):
         print(text, flush=True)
+
+
+def typed(path: object) -> str:
+    """A path as it can be typed after a command: in quotes where it has to be, never an option.
+
+    Example:
+        >>> typed("runs/a"), typed("my run"), typed("-x")
+        ('runs/a', "'my run'", './-x')
+    """
+    text = str(path)
+    return quote(f"./{text}" if text.startswith("-") else text)
