@@ -30,6 +30,10 @@ _PARTS = ((273, 279), (324, 325))  # TIFF's tags of where strips and tiles are, 
 _ROWS = 2048  # so many rows are converted at once
 # Bytes that a pixel takes while it is decoded and converted.
 _PIXEL = {"1": 4, "L": 4, "P": 5, "I;16": 8, "I": 10, "F": 10}
+_IN_PARTS = (
+    "cut it into tiles; bpkd predict --window reads JPEG, PNG and TIFF in bands where libvips is "
+    "installed (pip install 'bpkd[large]')"
+)
 _limit = Lock()
 
 
@@ -143,7 +147,8 @@ def open_image(
                     f"the file is your own, set max_pixels to {width * height} or more"
                 )
             rawmode = _rawmode(image)
-            check_room(width * height * _PIXEL.get(image.mode, 7), f"{file} ({width}x{height})")
+            bytes_ = width * height * _PIXEL.get(image.mode, 7)
+            check_room(bytes_, f"reading {file} ({width}x{height}) as a whole", _IN_PARTS)
             image.load()
             turned = _orientation(image) if upright else 1
             shown = ImageOps.exif_transpose(image) if turned != 1 else image

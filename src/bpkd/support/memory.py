@@ -86,7 +86,7 @@ def _readable(size: str) -> str:
     return f"{int(count) / 2**30:.2f} GiB" if int(count) >= 2**24 else size
 
 
-def check_room(needed: int, what: str) -> None:
+def check_room(needed: int, what: str, advice: str) -> None:
     """Refuse what the machine has no memory for, before it is begun.
 
     A system that promises more than it has ends the process instead, without a word.
@@ -94,6 +94,7 @@ def check_room(needed: int, what: str) -> None:
     Args:
         needed: bytes.
         what: takes them, for the message.
+        advice: what takes less.
 
     Raises:
         UserError: more than are free.
@@ -103,9 +104,8 @@ def check_room(needed: int, what: str) -> None:
     free = available()
     if free is not None and needed > free:
         raise UserError(
-            f"{what} takes {needed / 2**30:.1f} GiB to be read as a whole, and {free / 2**30:.1f} "
-            "GiB of memory are free: cut it into tiles; bpkd predict with --window reads JPEG, PNG "
-            "and TIFF in bands where libvips is installed (pip install 'bpkd[large]')"
+            f"{what} takes {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are "
+            f"free: {advice}"
         )
 
 

@@ -20,7 +20,7 @@ from bpkd.runs.environment import note
 from bpkd.runs.folder import RunFolder, is_first, opened
 from bpkd.runs.recorder import Recorder, Stopped
 from bpkd.runs.resuming import check_fits, other_ways, read_last
-from bpkd.support.memory import enough_memory, out_of_memory
+from bpkd.support.memory import check_room, enough_memory, out_of_memory
 from bpkd.support.messages import one_line, say
 from bpkd.support.tensors import write_student_of, write_tensors
 from bpkd.training.building import Parts, build, build_loaders
@@ -34,6 +34,9 @@ from bpkd.training.scrutiny import scrutinise
 from bpkd.training.teacher_cache.opening import open_cache
 from bpkd.training.trainer import build_trainer, quiet
 from bpkd.training.unlabelled import described
+
+#: Bytes of a pixel of a batch: three numbers and its label.
+_PIXEL = 3 * 4 + 8
 
 
 @own_recipe()
@@ -77,6 +80,7 @@ def train(
 def _trained(recipe: Recipe, folder: RunFolder, progress: bool) -> None:
     """Build all parts of a run, begin its folder, and go."""
     quiet()
+    _check_batch(recipe)
     parts = build(recipe, folder.folder if folder.start else None)
     _begin(recipe, folder, parts)
     run = _recorder(recipe, folder, parts)
@@ -159,6 +163,16 @@ def _fit(
     if not run.validate_every and trainer.is_global_zero:
         state = read_last(run.folder / "last.ckpt")["state_dict"]
         write_student_of(state, run.folder / "student.safetensors")
+
+
+def _check_batch(recipe: Recipe) -> None:
+    """Refuse a batch whose images and labels alone no memory here takes."""
+    if isinstance(recipe, InstanceRecipe):
+        return
+    height, width = recipe.augment.crop
+    needed = recipe.batch_size * height * width * _PIXEL
+    what = f"a batch of {recipe.batch_size:,} crops of {height}x{width}"
+    check_room(needed, what, _less_memory(recipe))
 
 
 def _less_memory(recipe: Recipe) -> str:
