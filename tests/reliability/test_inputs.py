@@ -139,4 +139,4 @@ def test_names_stay_text_in_the_runs_table_and_in_a_class_map(tmp_path: Path) ->
     assert read_classes(tmp_path)[0] == ODD
     file = tmp_path / "r.yaml"
     file.write_text(TINY + "teacher: {use: a.B, class_map: {no: off, yes: [on, 3]}}\n")
-    assert load_recipe(file).teacher.class_map == {"no": "off", "yes": ["on", 3]}
+    assert load_recipe(file, imports="known").teacher.class_map == {"no": "off", "yes": ["on", 3]}

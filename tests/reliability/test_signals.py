@@ -245,8 +245,26 @@ SEVERAL = {
 }
 
 
-@pytest.mark.parametrize("which", SEVERAL)
-def test_two_processes_stop_at_one_iteration(tmp_path: Path, which: str) -> None:
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that nothing happened to."""
+    place = new_place(tmp_path_factory.mktemp("two"), "whole")
+    assert pair(place, "run") == [0, 0]
+    return place / "run"
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        "first",
+        "second in a validation",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("second", "both", "both in a validation")
+        ),
+    ],
+)
+def test_two_processes_stop_at_one_iteration(tmp_path: Path, by_two: Path, which: str) -> None:
     ranks, hook, name = SEVERAL[which]
     place, number = new_place(tmp_path, "two"), getattr(signal, name)
 
@@ -260,5 +278,4 @@ def test_two_processes_stop_at_one_iteration(tmp_path: Path, which: str) -> None
     assert said.count("bpkd: ") == 1 and f"bpkd: {line}" in said and "Traceback" not in said
     assert torch.load(place / "run/last.ckpt", weights_only=True)["global_step"] == 3
     assert pair(place, "run", "--resume") == [0, 0]
-    assert pair(place, "whole") == [0, 0]
-    assert set(differing(place / "run", place / "whole")) <= {"recipe.yaml", "environment.json"}
+    assert set(differing(place / "run", by_two)) <= {"recipe.yaml", "environment.json"}
