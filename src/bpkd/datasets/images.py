@@ -1,11 +1,8 @@
-"""Image files: finding them, reading them as RGB."""
+"""Image files: reading them as RGB."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -23,8 +20,6 @@ from bpkd.support.messages import one_line
 
 #: Of the largest image that is read unless somebody says otherwise: 16384 x 16384.
 MAX_PIXELS = 2**28
-# What Pillow knows by its ending and cannot show, or shows by starting another program.
-_NO_PICTURES = {"BUFR", "EMF", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _ORIENTATION = 0x0112
 _PARTS = ((273, 279), (324, 325))  # TIFF's tags of where strips and tiles are, and how long
 _ROWS = 2048  # so many rows are converted at once
@@ -72,46 +67,6 @@ class Reading:
 
 
 AS_IT_IS = Reading()
-
-
-def files_below(folder: Path) -> list[Path]:
-    """The files in a folder and the folders below it, sorted.
-
-    Hidden files, and hidden folders such as ``.ipynb_checkpoints``, are passed over, and so is
-    what macOS packs beside them. Links are followed, but for those that lead back up.
-    """
-    found: list[Path] = []
-    for where, folders, names in os.walk(folder, followlinks=True):
-        # os.walk goes by what is left in the list.
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith((".", "__MACOSX")) and not _leads_up(Path(where, name))
-        ]
-        found += (Path(where, name) for name in names if not name.startswith("."))
-    return sorted(found)
-
-
-def _leads_up(folder: Path) -> bool:
-    """Whether a folder is a link to one that it lies in."""
-    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
-
-
-@cache
-def _endings() -> frozenset[str]:
-    endings = Image.registered_extensions()  # fills Image.OPEN, too
-    readable = Image.OPEN.keys() - _NO_PICTURES
-    return frozenset(end for end, name in endings.items() if name in readable)
-
-
-def is_image(file: Path) -> bool:
-    """Whether Pillow reads files of that ending."""
-    return file.suffix.lower() in _endings()
-
-
-def image_files(folder: Path) -> Iterator[Path]:
-    """The images in a folder and the folders below it, sorted; hidden ones are passed over."""
-    return filter(is_image, files_below(folder))
 
 
 def read_image(file: Path | Encoded, reading: Reading = AS_IT_IS) -> Tensor:
