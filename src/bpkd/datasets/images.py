@@ -178,7 +178,8 @@ def _end(image: Image.Image) -> int:
     tags = getattr(image, "tag_v2", {})
     for offsets, counts in _PARTS:
         if offsets in tags and counts in tags:
-            return max(map(sum, zip(tags[offsets], tags[counts], strict=True)), default=0)
+            ends = np.atleast_1d(tags[offsets]) + np.atleast_1d(tags[counts])
+            return int(ends.max(initial=0))
     return 0
 
 

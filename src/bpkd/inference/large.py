@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from bpkd.support.png import Array, PngRows
 
 _ROWS = 256  # so many rows are written at once
 
+Kind = type[np.unsignedinteger[Any]]
 Palette = Sequence[tuple[int, int, int]]
 
 
@@ -31,7 +32,7 @@ class Labels:
         dtype: of a pixel.
     """
 
-    def __init__(self, file: IO[bytes], size: Sequence[int], dtype: type) -> None:
+    def __init__(self, file: IO[bytes], size: Sequence[int], dtype: Kind) -> None:
         self._file, self.size, self.dtype = file, tuple(size), np.dtype(dtype)
 
     def put(self, rows: slice, columns: slice, values: Array) -> None:
@@ -70,7 +71,7 @@ def segment(
         ignored: what may stand in the label map besides classes.
     """
     size, wide = photo.shape[-2:], len(palette) > 256 or (ignored or 0) > 255
-    dtype = np.uint16 if wide else np.uint8
+    dtype: Kind = np.uint16 if wide else np.uint8
     # The label map last: where it is, its overlay is.
     with (
         replacing(places[0], sync=False) as temporary,

@@ -196,7 +196,8 @@ class _Way:
             if windows is None:
                 _check_size(file)
             bands = in_bands(file, self.reading) if windows else None
-            return bands or read_image(file, self.reading), windows
+            photo = read_image(file, self.reading) if bands is None else bands
+            return photo, windows
         except UserError as error:
             raise Unreadable(str(error)) from error
 

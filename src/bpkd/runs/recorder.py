@@ -169,7 +169,7 @@ class Recorder(Callback):
         if trainer.world_size == 1:
             return self.stop
         own = torch.tensor(self.stop, device=trainer.strategy.root_device)
-        return int(trainer.strategy.reduce(own, reduce_op="max"))  # type: ignore[arg-type]
+        return int(trainer.strategy.reduce(own, reduce_op="max"))
 
     def stopped(self, trainer: lightning.Trainer, number: int) -> BaseException:
         """What ends a process of a run that stops for a signal."""
