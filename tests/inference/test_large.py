@@ -139,7 +139,7 @@ def test_a_photo_that_memory_does_not_take_is_refused_before_it_is_decoded(tmp_p
     free = available()
     assert free is None or free > 0
     check_room(2**26, "a", "less")
-    with pytest.raises(UserError, match=r"a takes 1,048,576\.0 GiB, and .* are free: less"):
+    with pytest.raises(UserError, match=r"memory: a takes 1,048,576\.0 GiB, and .* are free; less"):
         check_room(2**50, "a", "less")
 
 

@@ -196,7 +196,7 @@ class _Way:
             if windows is None:
                 _check_size(file)
             bands = in_bands(file, self.reading) if windows else None
-            photo = read_image(file, self.reading) if bands is None else bands
+            photo: Tensor | Bands = read_image(file, self.reading) if bands is None else bands
             return photo, windows
         except UserError as error:
             raise Unreadable(str(error)) from error

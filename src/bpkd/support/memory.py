@@ -104,8 +104,8 @@ def check_room(needed: int, what: str, advice: str) -> None:
     free = available()
     if free is not None and needed > free:
         raise UserError(
-            f"{what} takes {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are "
-            f"free: {advice}"
+            f"out of memory: {what} takes {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB "
+            f"are free; {advice}"
         )
 
 
