@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bpkd.datasets.bands import Bands, in_bands
 from bpkd.datasets.images import AS_IT_IS, Reading, read_image
 from bpkd.errors import UserError
 from bpkd.inference.prediction import predict
+from bpkd.networks.memory import Watch, peak_bytes
 from bpkd.support.memory import available, check_room
 from tests.reliability.killing import ended, start
 from tests.runs import run
@@ -103,6 +105,29 @@ def test_the_files_are_the_same(
             assert np.array_equal(np.asarray(one), np.asarray(two)), other
             assert one.convert("RGB").tobytes() == two.convert("RGB").tobytes(), other
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_memory_does_not_grow_with_the_height(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run(recipe, "run", "max_iters=0")
+    held: dict[tuple[int, int], tuple[int, int]] = {}
+    for height in (1000, 4000):
+        Image.fromarray(photo(height, 64)).save(tmp_path / f"{height}.png")
+        for large in (1, 2**24):
+            monkeypatch.setattr("bpkd.datasets.bands.LARGE", large)
+            place = tmp_path / f"out{large}"
+
+            def work(_: Watch, file: Path = tmp_path / f"{height}.png", out: Path = place) -> None:
+                predict(folder, [file], out, window=64)
+
+            tracemalloc.start()
+            tensors = peak_bytes(work, [], torch.device("cpu"))["rest"]
+            held[height, large] = tensors, tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    for kind in (0, 1):  # tensors, and what Python and NumPy hold
+        assert held[4000, 1][kind] < 1.1 * held[1000, 1][kind]
+    assert held[4000, 2**24][0] > 2 * held[1000, 2**24][0]
 
 
 @pytest.mark.usefixtures("small_is_large")
