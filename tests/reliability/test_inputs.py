@@ -138,5 +138,6 @@ def test_names_stay_text_in_the_runs_table_and_in_a_class_map(tmp_path: Path) ->
     write_classes(tmp_path, data)
     assert read_classes(tmp_path)[0] == ODD
     file = tmp_path / "r.yaml"
-    file.write_text(TINY + "teacher: {use: a.B, class_map: {no: off, yes: [on, 3]}}\n")
+    teacher = "teacher: {use: a.B, class_map: {no: off, yes: [on, 3]}}\n"
+    file.write_text(TINY + teacher + "losses: {kd: {use: bpkd.losses.kd.KD}}\n")
     assert load_recipe(file, imports="known").teacher.class_map == {"no": "off", "yes": ["on", 3]}
