@@ -2,6 +2,7 @@
 
 python -m tools.house           # the floors, and what is wrong with them
 python -m tools.house --write   # the same picture into CONTRIBUTING.md
+python -m tools.house --count [SRC]   # in numbers, of this tree or of another one's src/
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ FLOORS = (
 LINES, FUNCTION = 300, 60
 
 
-def modules() -> dict[str, Path]:
+def modules(root: Path = ROOT) -> dict[str, Path]:
     """Every module of the package by its dotted name."""
-    files = (ROOT / "bpkd").rglob("*.py")
-    names = {file: file.relative_to(ROOT).with_suffix("").parts for file in files}
+    files = (root / "bpkd").rglob("*.py")
+    names = {file: file.relative_to(root).with_suffix("").parts for file in files}
     return {".".join(parts).removesuffix(".__init__"): file for file, parts in names.items()}
 
 
@@ -53,9 +54,9 @@ def arrows(source: str, known: set[str]) -> Iterator[str]:
             yield from inner or {node.module}
 
 
-def imports() -> dict[str, set[str]]:
+def imports(root: Path = ROOT) -> dict[str, set[str]]:
     """For each module, the modules of the package that it imports; the lazy names aside."""
-    found = modules()
+    found = modules(root)
     return {
         name: {other for other in arrows(file.read_text("utf-8"), set(found)) if other != "bpkd"}
         for name, file in found.items()
@@ -131,6 +132,38 @@ def reduced(graph: dict[str, set[str]]) -> dict[str, set[str]]:
     }
 
 
+def floors(graph: dict[str, set[str]]) -> dict[str, int]:
+    """The floor of each module, one above the highest that it imports; a ring has one floor.
+
+    Example:
+        >>> floors({"c": {"a", "b"}, "b": {"a"}, "a": set()}) == {"a": 1, "b": 2, "c": 3}
+        True
+    """
+    found: dict[str, int] = {}
+
+    def floor(module: str, above: tuple[str, ...] = ()) -> int:
+        if module not in found:
+            below = graph.get(module, set()) - {module, *above}
+            found[module] = 1 + max((floor(each, (*above, module)) for each in below), default=0)
+        return found[module]
+
+    for module in graph:
+        floor(module)
+    return found
+
+
+def counted(root: Path) -> str:
+    """What lies loose in the hall, on how many floors, and the arrows that point up."""
+    graph = imports(root)
+    loose = {path.stem for path in (root / "bpkd").glob("*.py") if path.name not in HALL}
+    high = {floors(graph)[f"bpkd.{name}"] for name in loose}
+    ring = " -> ".join(cycle(graph)) or "none"
+    return (
+        f"{len(loose)} modules in the hall, on {len(high)} floors; "
+        f"{len(upward(graph))} arrows up; ring: {ring}"
+    )
+
+
 def diagram() -> str:
     """The rooms and their arrows as a Mermaid flow chart, the needless ones left out."""
     arrows_down = reduced(uses(imports()))
@@ -152,6 +185,10 @@ def main() -> None:
     """Print the floors, or write the diagram."""
     if "--write" in sys.argv:
         PAGE.write_text(redrawn(PAGE.read_text("utf-8")), encoding="utf-8")
+        return
+    if "--count" in sys.argv:
+        place = sys.argv[sys.argv.index("--count") + 1 :]
+        print(counted(Path(place[0]) if place else ROOT))
         return
     graph = imports()
     print(diagram())

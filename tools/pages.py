@@ -1,4 +1,4 @@
-"""The pages that are made from the code: commands, recipe keys, arguments of what comes along.
+"""The pages that are made from the code: commands, recipe keys, arguments, annotation formats.
 
 ``python -m tools.pages`` says whether they are current, ``--write`` makes them so.
 """
@@ -23,9 +23,11 @@ from torch.utils.data import Dataset
 import bpkd.cli
 import bpkd.datasets
 import bpkd.networks
+from bpkd.datasets.annotations import listing
 from bpkd.recipe.schema import Recipe
 
 DOCS = Path(__file__).parent.parent / "docs"
+ANNOTATIONS = DOCS / "annotations.md"
 MADE = "<!-- Made from the code by `python -m tools.pages --write`: change it there. -->\n\n"
 
 
@@ -59,6 +61,13 @@ def _usage(path: str, command: Any) -> str:
         default = "(needed)" if each.required else _shown(each.default)
         rows.append(f"| `{name}` | {default} | {_cell(each.help or '')} |")
     return "\n".join(rows) + "\n" if command.params else ""
+
+
+def annotations() -> str:
+    """The page of other tools' annotations, with the table of formats as it is today."""
+    page = ANNOTATIONS.read_text("utf-8")
+    before, head, rest = page.partition("| `format` |")
+    return before + listing.markdown() + rest[rest.index("\n\n") :] if head else page
 
 
 def keys() -> str:
@@ -209,6 +218,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "keys.md": keys,
     "arguments.md": arguments,
+    "annotations.md": annotations,
 }
 
 

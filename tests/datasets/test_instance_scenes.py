@@ -85,3 +85,9 @@ def test_arguments_out_of_range(arguments: Any, words: str) -> None:
         InstanceScenes(**arguments)
     with pytest.raises(IndexError):
         InstanceScenes("val")[60]
+
+
+def test_boxes_of_masks_that_are_empty() -> None:
+    masks = torch.zeros(2, 5, 6, dtype=torch.bool)
+    masks[1, 4, 5] = True
+    assert boxes_of(masks).tolist() == [[0, 0, 0, 0], [5, 4, 6, 5]]

@@ -92,8 +92,8 @@ def test_zero_where_student_equals_teacher(cls: type[nn.Module]) -> None:
     same = {"scale_ranges": "full"} if "scale_ranges" in cls.__init__.__annotations__ else {}
     student = output(0, 4)
     module = cls(**same, **({"overlap": 0.0} if cls.__name__ == "Ranking" else {}))
-    if hasattr(module, "match"):  # the mean of several cells' masks is none of theirs
-        module.match = "cells"
+    if hasattr(module, "matching"):  # the mean of several cells' masks is none of theirs
+        module.matching.match = "cells"
     value = total(call(module, student, student, TARGETS).values()).item()
     assert value == pytest.approx(0, abs=1e-12)
 

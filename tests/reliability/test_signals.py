@@ -86,6 +86,34 @@ def test_training_stops_with_a_checkpoint_and_goes_on(tmp_path: Path, name: str)
         assert differing(place / "run", whole) == ["environment.json"]  # another command
 
 
+@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_validation_batch_end"])
+def test_a_scheduler_signals_the_workers_too(tmp_path: Path, hook: str) -> None:
+    """SLURM, Kubernetes and terminals signal every process of a group."""
+    whole, _ = whole_run(tmp_path)
+    place = new_place(tmp_path, "group")
+
+    def at_three() -> None:
+        os.setsid()
+        original = getattr(Recorder, hook)
+
+        def call(self: Recorder, trainer, *rest) -> None:
+            if trainer.global_step == 3 and not self.stop:
+                # Of another process: PyTorch's workers look who sends it.
+                sender = f"import os; os.killpg({os.getpgid(0)}, {signal.SIGTERM:d})"
+                subprocess.run([sys.executable, "-c", sender], check=True, start_new_session=True)
+                time.sleep(0.5)  # time for the workers to end, if they do
+            original(self, trainer, *rest)
+
+        setattr(Recorder, hook, call)
+
+    work = command("train", "r.yaml", "run=run", "--quiet", "workers=1", before=at_three)
+    assert ended(start(work, place)) == 143
+    said = (place / "out.txt").read_text()
+    assert "stopped by SIGTERM at iteration 3; " in said and "Traceback" not in said
+    assert ended(start(training("workers=1", resume=True), place)) == 0
+    assert differing(place / "run", whole) == ["environment.json", "recipe.yaml"]
+
+
 def test_a_signal_in_the_last_iteration(tmp_path: Path) -> None:
     whole, _ = whole_run(tmp_path)
     place = new_place(tmp_path, "last")

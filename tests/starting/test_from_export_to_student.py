@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +14,6 @@ from tests.commands import bpkd, done, refused
 TINY = ("--weights", "none", "--teacher", "test_resnet.r160_in1k",
         "--student", "test_resnet.r160_in1k")  # fmt: skip
 SHORT = ("max_iters=2", "batch_size=2", "workers=0", "evaluation.every=2", "schedule.warmup=0")
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    yield
-    os.chdir(before)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

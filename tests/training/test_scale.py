@@ -23,7 +23,7 @@ from bpkd.networks.base import SegOutput
 from bpkd.recipe.loading import load_recipe
 from bpkd.runs.recorder import Recorder
 from bpkd.support.tensors import read_tensors
-from bpkd.training.run import effective_batch
+from bpkd.training.batches import effective_batch
 from bpkd.training.trainer import build_trainer
 from tests.runs import rows, run
 from tests.training.test_processes import PROGRAM

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bpkd.datasets.annotations.catalogue import Format, named, recognised
+from bpkd.datasets.annotations.catalogue import named, recognised
 from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Values
 from bpkd.datasets.annotations.drawing import Overlap, instances, label_map
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.meaning import Meaning, check_known, meaning
 from bpkd.datasets.annotations.pixels import Whole
 from bpkd.datasets.annotations.splits import of_split, unique_names
@@ -186,7 +187,7 @@ def own_classes(
     names = [name for name in found.classes if name not in found.void]
     if task == "instance":
         return [name for name in names if name not in (found.background, background)]
-    if form.uncovered and not found.background and background and background not in names:
+    if form.leaves_uncovered() and not found.background and background and background not in names:
         return [background, *names]
     return names
 
@@ -200,7 +201,7 @@ def _covering(
     for name in (background, found.background):
         if name in classes:
             return name
-    if form.uncovered:
+    if form.leaves_uncovered():
         raise UserError(
             f"background {background!r} is not among `classes`, and nothing covers some pixels: "
             "add it to `classes`, or set background to null to ignore them"

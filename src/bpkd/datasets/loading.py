@@ -13,6 +13,7 @@ from bpkd.datasets.draws import Batches, Draws, Pair, SizedDataset, Transform
 from bpkd.datasets.parallel import cores
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
+from bpkd.support.signals import of_a_worker
 
 Gather = Callable[[Sequence[Any]], Any]
 
@@ -195,6 +196,7 @@ def _loader(dataset: Dataset[Pair], workers: int, **which: Any) -> DataLoader[Pa
         persistent_workers=workers > 0,
         # Without its own generator, each iter() would move the global one, which dropout uses.
         generator=torch.Generator(),
+        worker_init_fn=of_a_worker,
         **which,
     )
 

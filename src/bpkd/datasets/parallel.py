@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
 
+from bpkd.support.signals import of_a_worker
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[Any], Any]
@@ -49,6 +51,7 @@ def each(
         batch_size=None,
         num_workers=min(workers, len(items)),
         collate_fn=_as_it_is,
+        worker_init_fn=of_a_worker,
     )
     return iter(progress(loader))
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bpkd.losses.features import counted, each_level, feature_maps, zeroed
 from bpkd.losses.haar import haar, inverse_haar
 from bpkd.losses.maskd import mask_dice, receptive_masks
-from bpkd.losses.tokens import Learned, OwnLoss, learn_on_pyramid
+from bpkd.losses.tokens import LearnedOnPyramid
 
 SCALES = 3
 
@@ -70,7 +70,7 @@ def prompted(maps: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     return inverse_haar(low * sums[0], weighed), dice
 
 
-class FreeKD(Learned):
+class FreeKD(LearnedOnPyramid):
     """:func:`freekd` and the mean squared difference on each level of a pyramid, added up.
 
     The student's features pass a 1x1 convolution, so that one that equals its teacher is not at 0.
@@ -112,19 +112,6 @@ class FreeKD(Learned):
     def learnable(self) -> nn.ModuleDict:
         """The prompts."""
         return nn.ModuleDict({"tokens": self.tokens})
-
-    def prepare(self, teacher: nn.Module, batches: Any, own_loss: OwnLoss) -> None:
-        """Learn the prompts on the teacher."""
-        learn_on_pyramid(
-            self.learnable(),
-            self.masked,
-            self.features,
-            teacher,
-            batches,
-            own_loss,
-            self.token_iters,
-        )
-        self.learned.fill_(True)
 
     def masked(self, level: int, maps: Tensor) -> tuple[Tensor, Tensor]:
         """A level, its bands multiplied by their masks, and how much the masks overlap."""

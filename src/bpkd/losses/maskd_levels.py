@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bpkd.losses.features import counted, each_level, feature_maps, zeroed
 from bpkd.losses.maskd import mask_dice, receptive_masks
-from bpkd.losses.tokens import Learned, OwnLoss, learn_on_pyramid
+from bpkd.losses.tokens import LearnedOnPyramid
 
 # Below any mask's sum that is more than rounding: where all is 0, 0 / 0 is 0.
 _TINY = 1e-30
@@ -67,7 +67,7 @@ class MaskWeights(nn.Module):
         return weights
 
 
-class MasKDLevels(Learned):
+class MasKDLevels(LearnedOnPyramid):
     """:func:`maskd_level` on each level of a pyramid, added up.
 
     The student's features pass a 1x1 convolution, so that one that equals its teacher is not at 0.
@@ -116,19 +116,6 @@ class MasKDLevels(Learned):
     def learnable(self) -> nn.ModuleDict:
         """Tokens and weighting nets."""
         return nn.ModuleDict({"tokens": self.tokens, "weighting": self.weighting})
-
-    def prepare(self, teacher: nn.Module, batches: Any, own_loss: OwnLoss) -> None:
-        """Learn tokens and weights on the teacher."""
-        learn_on_pyramid(
-            self.learnable(),
-            self.masked,
-            self.features,
-            teacher,
-            batches,
-            own_loss,
-            self.token_iters,
-        )
-        self.learned.fill_(True)
 
     def masked(self, level: int, maps: Tensor) -> tuple[Tensor, Tensor]:
         """A level times the weighed sum of its masks, and how much the masks overlap."""

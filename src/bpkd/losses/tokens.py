@@ -121,6 +121,23 @@ class Learned(nn.Module):
         self.learned.fill_(True)
 
 
+class LearnedOnPyramid(Learned):
+    """A loss that learns masks of a pyramid's levels first, see :func:`learn_on_pyramid`."""
+
+    #: Names of the levels.
+    features: tuple[str, ...]
+
+    def masked(self, level: int, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """A level's map as it is masked, and how much the masks overlap."""
+        raise NotImplementedError
+
+    def prepare(self, teacher: nn.Module, batches: Any, own_loss: OwnLoss) -> None:
+        """Learn the masks on the teacher."""
+        parts, iterations = self.learnable(), self.token_iters
+        learn_on_pyramid(parts, self.masked, self.features, teacher, batches, own_loss, iterations)
+        self.learned.fill_(True)
+
+
 def learn_on_pyramid(
     parts: nn.Module,
     masked: Callable[[int, Tensor], tuple[Tensor, Tensor]],

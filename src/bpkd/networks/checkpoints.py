@@ -59,6 +59,20 @@ def load_openmmlab(
         where, content = str(checkpoint), read_tensors(checkpoint)
     else:
         content = dict(checkpoint.get("state_dict", checkpoint))
+    load_into(network, from_openmmlab(network, content, where, prefix), where)
+
+
+def from_openmmlab(
+    network: SegNetwork | SOLOv2,
+    content: Mapping[str, Tensor],
+    where: str,
+    prefix: str | None = None,
+) -> dict[str, Tensor]:
+    """OpenMMLab's tensors by the names that they have in a network of ours.
+
+    Raises:
+        UserError: as :func:`load_openmmlab`.
+    """
     start = _find_prefix(content, where, classifier(network)) if prefix is None else prefix
     found = {key[len(start) :]: value for key, value in content.items() if key.startswith(start)}
     auxiliary = isinstance(network, SegNetwork) and network.auxiliary_head is not None
@@ -71,7 +85,7 @@ def load_openmmlab(
         if auxiliary and not any(key.startswith("auxiliary_head.") for key in found):
             hint += "; it has no auxiliary head, so auxiliary=False"
         raise UserError(f"{where}: a checkpoint of another network: {problem}; {hint}")
-    load_into(network, {k: found[name] for k, name in names.items() if name in found}, where)
+    return {key: found[name] for key, name in names.items() if name in found}
 
 
 def to_openmmlab(network: SegNetwork | SOLOv2) -> dict[str, Tensor]:

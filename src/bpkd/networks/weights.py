@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.networks.base import SegNetwork
-from bpkd.networks.checkpoints import classifier, load_openmmlab
+from bpkd.networks.checkpoints import classifier, from_openmmlab
 from bpkd.networks.foreign.wrapper import ForeignNetwork
 from bpkd.networks.solov2 import SOLOv2
-from bpkd.support.fetched import without_secrets
+from bpkd.support.addresses import without_secrets
 from bpkd.support.holding import said_classes
 from bpkd.support.tensors import load_into, read_checkpoint, tensors_of
 
@@ -42,13 +42,15 @@ def load_weights(network: nn.Module, path: str | Path, key: str | None = None) -
     """
     content = read_checkpoint(path)
     path = without_secrets(str(path))
-    tensors = tensors_of(content, path, key)
+    tensors, classes = tensors_of(content, path, key), said_classes(content)
+    target: nn.Module
     if isinstance(network, SegNetwork | SOLOv2) and _is_openmmlab(network, tensors):
-        load_openmmlab(network, tensors, where=str(path))
+        target, own = network, from_openmmlab(network, tensors, path)
     else:
         target, own = _matched(network, tensors, path)
-        load_into(target, own, path, _hint(target, own))
-    return said_classes(content)
+    hint = _hint(target, own)
+    load_into(target, own, path, hint)
+    return classes
 
 
 def _is_openmmlab(network: SegNetwork | SOLOv2, tensors: Mapping[str, Tensor]) -> bool:

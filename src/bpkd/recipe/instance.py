@@ -75,6 +75,10 @@ class InstanceRecipe(Recipe):
     augment: InstanceAugment = InstanceAugment()  # type: ignore[assignment]
     evaluation: InstanceEvaluation = InstanceEvaluation()  # type: ignore[assignment]
 
+    def with_smaller_images(self) -> str:
+        """Which keys make the images smaller."""
+        return "smaller augment.sizes; in validation a smaller evaluation.size"
+
 
 def task_of(use: Any, imports: Imports = "all") -> str:
     """The task of the data set at a dotted path; ``semantic`` where nothing says another.

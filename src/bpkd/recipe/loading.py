@@ -15,7 +15,7 @@ from bpkd.recipe.files import RECIPES, change, find, first_line, read
 from bpkd.recipe.findings import finding
 from bpkd.recipe.instance import schema_of
 from bpkd.recipe.schema import Imports, Recipe
-from bpkd.support.fetched import without_secrets
+from bpkd.support.addresses import without_secrets
 from bpkd.support.messages import shown
 
 
@@ -40,7 +40,8 @@ def load_recipe(
     """
     path = find(source)
     try:
-        return _recipe(read(path), path, overrides, imports)
+        content = read(path)
+        return _recipe(content, path, overrides, imports)
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply; a recipe needs a few levels") from error
 

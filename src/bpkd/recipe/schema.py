@@ -95,6 +95,23 @@ class Recipe(Section):
         """What decides which image comes when, and how it is cut."""
         return self.seed if self.draws is None else self.draws
 
+    def with_less_memory(self) -> str:
+        """What to change where memory does not suffice."""
+        half = max(1, self.batch_size // 2)
+        return (
+            f"take a smaller batch_size (it is {self.batch_size}; batch_size={half} "
+            f"accumulate={2 * self.accumulate} makes the same images an iteration) or "
+            f"{self.with_smaller_images()}"
+        )
+
+    def with_smaller_images(self) -> str:
+        """Which keys make the images smaller."""
+        height, width = self.augment.crop
+        return (
+            f"a smaller augment.crop (it is [{height},{width}]); in validation "
+            "evaluation.mode=slide"
+        )
+
     def check(self, source: str, imports: Imports = "all") -> None:
         """What no single field shows: targets that exist, their arguments, what needs what.
 

@@ -16,7 +16,7 @@ import torchvision
 from torch import nn
 
 import bpkd
-from bpkd.support.fetched import told_command
+from bpkd.support.addresses import told_command
 from bpkd.support.files import replacing
 
 NAME = "environment.json"

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from bpkd.datasets.annotated import Annotated, own_classes
-from bpkd.datasets.annotations.catalogue import Format, named, recognised
+from bpkd.datasets.annotations.catalogue import named, recognised
 from bpkd.datasets.annotations.common import Annotations, Drawing
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.datasets.checking.examining import Examiner, Problem
 from bpkd.datasets.classes import check_names

@@ -42,6 +42,22 @@ def name(number: int) -> str:
     return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
+def of_a_worker(_: int = 0) -> None:
+    """What a loader's worker begins with: the first signal is its parent's business.
+
+    Schedulers, containers and terminals signal every process of a group. A worker that ended by it
+    would take its parent down before the checkpoint is written. The parent ends its workers, and
+    they end by themselves where it is gone; a second signal ends them at once.
+    """
+    for each in _NAMES:
+        if hasattr(signal, each):
+            signal.signal(getattr(signal, each), _once)
+
+
+def _once(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def handling(handler: Callable[[int], None]) -> Iterator[None]:
     """Inside the block, a signal that would end this process calls ``handler`` with its number.

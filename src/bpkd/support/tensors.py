@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.support.fetched import fetched, is_address
+from bpkd.support.addresses import is_address
+from bpkd.support.fetched import fetched
 from bpkd.support.files import replacing
 from bpkd.support.holding import chosen, is_average, state_dicts
 from bpkd.support.inert import read_inert

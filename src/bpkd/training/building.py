@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 from torch import nn
 
 from bpkd.datasets.building import build_data
-from bpkd.datasets.loading import eval_loader, to_learn_from, train_loader
-from bpkd.datasets.unlabelled import Unlabelled, with_unlabelled
+from bpkd.datasets.unlabelled import with_unlabelled
 from bpkd.errors import UserError
 from bpkd.inference.tasks import build_task
 from bpkd.networks.building import build_network
@@ -20,10 +18,10 @@ from bpkd.recipe.schema import Recipe
 from bpkd.support.seeds import seeded
 from bpkd.training.class_weights import check_own_loss, class_weights
 from bpkd.training.distiller import Distiller
-from bpkd.training.losses import build_losses, check_task
+from bpkd.training.losses import build_losses
 from bpkd.training.optimization import optimization
 from bpkd.training.teachers import build_teacher
-from bpkd.training.unlabelled import check_needs_no_labels, check_teaches
+from bpkd.training.unlabelled import check_unlabelled
 
 
 @dataclass(frozen=True)
@@ -66,12 +64,10 @@ def build(recipe: Recipe, begun: Path | None = None) -> Parts:
     check_own_loss(recipe, data)
     weights = class_weights(recipe, data, begun)
     drawn = with_unlabelled(data, recipe.data.unlabelled)
-    if drawn is not data:
-        check_teaches(recipe)
     distiller = build_distiller(recipe, data, weights)
     distiller.unlabelled = drawn is not data
-    if isinstance(data, Unlabelled):
-        check_needs_no_labels(distiller.losses)
+    if distiller.unlabelled:
+        check_unlabelled(recipe, data, distiller.losses)
     return Parts(data, val, distiller, drawn, weights)
 
 
@@ -81,9 +77,8 @@ def build_distiller(
     """Student, teacher and losses of a recipe, ready to train on a data set."""
     student = build_student(recipe, len(data.classes))
     teacher = build_teacher(recipe, data.classes)
-    losses, weighted = build_losses(recipe, student, teacher, len(data.classes))
     task = build_task(recipe, data, class_weights, student)
-    check_task(recipe, losses, task.name)
+    losses, weighted = build_losses(recipe, student, teacher, len(data.classes), task.name)
     return Distiller(
         student.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         teacher,
@@ -106,35 +101,3 @@ def build_student(recipe: Recipe, num_classes: int) -> nn.Module:
     if getattr(student, "teacher_only", False):
         raise UserError(f"student.use: {recipe.student.use} cannot be trained; use it as teacher")
     return student
-
-
-def build_loaders(
-    recipe: Recipe, parts: Parts, start: int, trainer: lightning.Trainer
-) -> tuple[Any, Any]:
-    """This process's batches to train on from an iteration on, and those to validate on.
-
-    Args:
-        recipe: says how the images are cut and gathered.
-        parts: of the run.
-        start: iterations that are done.
-        trainer: knows which process this is.
-    """
-    ranks = {"rank": trainer.global_rank, "world_size": trainer.world_size}
-    task = parts.distiller.task
-    batches = train_loader(
-        to_learn_from(parts.drawn),
-        task.transform(recipe.augment),
-        seed=recipe.draws_seed,
-        batch_size=recipe.batch_size,
-        iterations=recipe.max_iters * recipe.accumulate,
-        start=start * recipe.accumulate,
-        workers=recipe.workers,
-        gather=task.gather,
-        **ranks,
-    )
-    if parts.val is None:
-        return batches, None
-    size = recipe.evaluation.batch_size
-    return batches, eval_loader(
-        parts.val, batch_size=size, workers=recipe.workers, gather=task.gather, **ranks
-    )

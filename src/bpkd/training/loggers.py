@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,13 @@ def build_loggers(recipe: Recipe, folder: Path) -> list[Any]:
     return loggers
 
 
-def check_loggers(recipe: Recipe) -> None:
+def check_loggers(named: Sequence[str]) -> None:
     """Refuse loggers that are not installed, before anything is read or written.
 
     Raises:
         UserError: says what to install.
     """
-    for name in recipe.loggers or ():
+    for name in named:
         if name != "csv":
             extra(name, f"loggers: {name}", name)
 

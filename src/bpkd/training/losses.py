@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -17,12 +17,19 @@ from bpkd.training.schedules import Weighted
 
 
 def build_losses(
-    recipe: Recipe, student: nn.Module, teacher: nn.Module | None, num_classes: int
+    recipe: Recipe,
+    student: nn.Module,
+    teacher: nn.Module | None,
+    num_classes: int,
+    task: str = "semantic",
 ) -> tuple[dict[str, nn.Module], dict[str, Weighted]]:
     """The losses by name, and their weights by the same names.
 
     A loss that asks for ``num_classes``, ``student_channels`` or ``teacher_channels`` gets them:
     the channels of its ``feature``, or a list of those of its ``features``.
+
+    Raises:
+        UserError: a loss cannot be built, or is for another task; names its key.
     """
     losses: dict[str, nn.Module] = {}
     weighted: dict[str, Weighted] = {}
@@ -38,6 +45,7 @@ def build_losses(
                 given["teacher_channels"] = _channels(teacher, feature, where, "teacher")
             given |= _scale_ranges(entry, student, teacher)
             losses[name] = entry.built(f"losses.{name}", **given)
+            _check_task(recipe, name, losses[name], task)
             weighted[name] = Weighted(
                 _weights(name, entry, losses[name]),
                 entry.ramp,
@@ -48,20 +56,15 @@ def build_losses(
     return losses, weighted
 
 
-def check_task(recipe: Recipe, losses: Mapping[str, nn.Module], task: str) -> None:
-    """Refuse a loss of another task than the data set's.
-
-    Raises:
-        UserError: names it.
-    """
+def _check_task(recipe: Recipe, name: str, loss: nn.Module, task: str) -> None:
+    """Refuse a loss of another task than the data set's."""
     holds = {"semantic": "label maps", "instance": "instances"}
-    for name, loss in losses.items():
-        own = getattr(loss, "task", task)
-        if own != task:
-            raise UserError(
-                f"losses.{name}: {recipe.losses[name].use} learns from {holds[own]}, and "
-                f"{recipe.data.use} holds {holds[task]}; bpkd methods lists what fits"
-            )
+    own = getattr(loss, "task", task)
+    if own != task:
+        raise UserError(
+            f"losses.{name}: {recipe.losses[name].use} learns from {holds[own]}, and "
+            f"{recipe.data.use} holds {holds[task]}; bpkd methods lists what fits"
+        )
 
 
 def _scale_ranges(entry: Loss, student: nn.Module, teacher: nn.Module | None) -> dict[str, Any]:

@@ -9,12 +9,12 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from bpkd.datasets.loading import to_learn_from, train_loader
 from bpkd.recipe.schema import Recipe
 from bpkd.runs.recorder import Recorder
 from bpkd.support.messages import say
 from bpkd.support.seeds import seeded
 from bpkd.support.tensors import write_tensors
+from bpkd.training.batches import training_batches
 from bpkd.training.building import Parts
 
 
@@ -62,17 +62,8 @@ class Preparation(Callback):
             Stopped: the run is to stop; begun anew, it learns anew.
         """
         task, recipe = self.parts.distiller.task, self.recipe
-        loader = train_loader(
-            to_learn_from(self.parts.data),
-            task.transform(recipe.augment),
-            seed=recipe.seed + 1,
-            batch_size=recipe.batch_size,
-            iterations=iterations,
-            workers=recipe.workers,
-            gather=task.gather,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-        )
+        seed = recipe.seed + 1
+        loader = training_batches(recipe, self.parts, self.parts.data, trainer, seed, iterations)
         for images, target in loader:
             if stop := self.run.asked(trainer):
                 raise self.run.stopped(trainer, stop)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import lightning
 
 from bpkd.datasets.building import build_data
 from bpkd.datasets.checking.first_look import look
@@ -16,24 +13,19 @@ from bpkd.recipe.instance import InstanceRecipe
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.trust import own_recipe
-from bpkd.runs.environment import note
 from bpkd.runs.folder import RunFolder, is_first, opened
-from bpkd.runs.recorder import Recorder, Stopped
+from bpkd.runs.recorder import Stopped
 from bpkd.runs.resuming import check_fits, other_ways, read_last
 from bpkd.support.memory import check_room, enough_memory, out_of_memory
-from bpkd.support.messages import one_line, say
+from bpkd.support.messages import one_line
 from bpkd.support.tensors import write_student_of, write_tensors
-from bpkd.training.building import Parts, build, build_loaders
+from bpkd.training.building import Parts, build
 from bpkd.training.class_weights import write_class_weights
-from bpkd.training.compiling import compile_networks
-from bpkd.training.distiller import Distiller
 from bpkd.training.fitting import build_measured
 from bpkd.training.loggers import check_loggers, end_loggers
-from bpkd.training.preparation import Preparation
+from bpkd.training.loop import Loop, build_loop
 from bpkd.training.scrutiny import scrutinise
-from bpkd.training.teacher_cache.opening import open_cache
-from bpkd.training.trainer import build_trainer, quiet
-from bpkd.training.unlabelled import described
+from bpkd.training.trainer import quiet
 
 #: Bytes of a pixel of a batch: three numbers and its label.
 _PIXEL = 3 * 4 + 8
@@ -66,14 +58,14 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
-    check_loggers(recipe)
+    check_loggers(recipe.loggers or ())
     if resume and recipe.max_iters == 0:
         _map_as_kept(recipe)
-    with enough_memory(_less_memory(recipe)), opened(recipe, resume, overwrite) as folder:
-        if recipe.max_iters == 0 and not folder.done:
-            _untrained(recipe, folder)
-        elif not folder.done:
+    with enough_memory(recipe.with_less_memory()), opened(recipe, resume, overwrite) as folder:
+        if recipe.max_iters and not folder.done:
             _trained(recipe, folder, progress)
+        elif not folder.done:
+            _untrained(recipe, folder)
     return folder.folder
 
 
@@ -83,114 +75,11 @@ def _trained(recipe: Recipe, folder: RunFolder, progress: bool) -> None:
     _check_batch(recipe)
     parts = build(recipe, folder.folder if folder.start else None)
     _begin(recipe, folder, parts)
-    run = _recorder(recipe, folder, parts)
-    trainer = build_trainer(recipe, run, parts.val is not None, progress)
-    trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
-    loaders = build_loaders(recipe, parts, folder.start, trainer)
-    open_cache(recipe, parts, trainer, progress)
-    if recipe.compile:
-        networks = [parts.distiller.student, parts.distiller.teacher]
-        why = compile_networks(networks, trainer.strategy.root_device)
-        if why and trainer.is_global_zero:
-            print(why, file=sys.stderr)
-    if trainer.is_global_zero:
-        _say_batches(recipe, folder.place, parts, trainer.world_size, progress)
+    loop = build_loop(recipe, folder, parts, progress)
     try:
-        _fit(trainer, run, parts.distiller, loaders, recipe)
+        _fit(loop, parts, recipe)
     finally:
-        end_loggers(trainer)
-
-
-def _begin(recipe: Recipe, folder: RunFolder, parts: Parts) -> None:
-    """Look at data and teacher before anything is learnt from them, and begin the run's folder."""
-    data, distiller = parts.data, parts.distiller
-    if is_first() and folder.start == 0:
-        scrutinise(parts)
-    looked = look(data, parts.val, recipe.data)
-    best_by = distiller.task.best_by
-    folder.begin(recipe, data, distiller.student, distiller.teacher, best_by, looked)
-    if folder.lock is not None and not folder.resumed and recipe.class_weights == "balanced":
-        write_class_weights(folder.place, data, parts.class_weights or ())
-
-
-def _recorder(recipe: Recipe, folder: RunFolder, parts: Parts) -> Recorder:
-    """What writes the run's numbers and checkpoints."""
-    every = min(recipe.evaluation.every or recipe.max_iters, recipe.max_iters)
-    return Recorder(
-        folder.folder,
-        parts.data.classes,
-        folder.start,
-        checkpoint_every=recipe.checkpoint_every,
-        validate_every=every if parts.val is not None else 0,
-        best_by=parts.distiller.task.best_by,
-        run=folder,
-    )
-
-
-def _fit(
-    trainer: lightning.Trainer,
-    run: Recorder,
-    distiller: Distiller,
-    loaders: tuple[Any, Any],
-    recipe: Recipe,
-) -> None:
-    """Train from where the run's folder is, to the last iteration's student."""
-    start = run.iteration
-    last = run.folder / "last.ckpt" if start else None
-    options: dict[str, Any] = {"ckpt_path": last, "weights_only": True}
-    if last is not None:
-        check_fits(last, distiller)
-    try:
-        with run.interruptible():
-            if start and run.pending(trainer):  # it was cut off in its validation
-                trainer.validate(distiller, loaders[1], verbose=False, **options)
-            if start < recipe.max_iters:
-                trainer.fit(distiller, *loaders, **options)
-            if run.pending(trainer):  # the last iteration is no multiple of evaluation.every
-                trainer.validate(distiller, loaders[1], verbose=False)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError) as error:
-        if isinstance(error, UserError) or out_of_memory(error) is not None:
-            raise
-        if last is not None and run.iteration == start and run.validated <= start:
-            why = f"cannot be gone on from ({one_line(error)[:200]}){other_ways(last)}"
-            raise UserError(f"{last}: {why}") from error
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise UserError(
-            f"batch_size {recipe.batch_size} is too small for batch normalisation of a map pooled "
-            "to one pixel; take 2 or more"
-        ) from error
-    if not run.validate_every and trainer.is_global_zero:
-        state = read_last(run.folder / "last.ckpt")["state_dict"]
-        write_student_of(state, run.folder / "student.safetensors")
-
-
-def _check_batch(recipe: Recipe) -> None:
-    """Refuse a batch whose images and labels alone no memory here takes."""
-    if isinstance(recipe, InstanceRecipe):
-        return
-    height, width = recipe.augment.crop
-    needed = recipe.batch_size * height * width * _PIXEL
-    what = f"a batch of {recipe.batch_size:,} crops of {height}x{width}"
-    check_room(needed, what, _less_memory(recipe))
-
-
-def _less_memory(recipe: Recipe) -> str:
-    """What to do where memory does not suffice."""
-    half = max(1, recipe.batch_size // 2)
-    return (
-        f"take a smaller batch_size (it is {recipe.batch_size}; batch_size={half} "
-        f"accumulate={2 * recipe.accumulate} makes the same images an iteration) or "
-        f"{_smaller(recipe)}"
-    )
-
-
-def _smaller(recipe: Recipe) -> str:
-    """Which keys make the images smaller."""
-    if isinstance(recipe, InstanceRecipe):
-        return "smaller augment.sizes; in validation a smaller evaluation.size"
-    height, width = recipe.augment.crop
-    return f"a smaller augment.crop (it is [{height},{width}]); in validation evaluation.mode=slide"
+        end_loggers(loop.trainer)
 
 
 def _untrained(recipe: Recipe, folder: RunFolder) -> None:
@@ -211,24 +100,59 @@ def _map_as_kept(recipe: Recipe) -> None:
         build_measured(recipe, build_data(recipe, "train").classes)
 
 
-def effective_batch(recipe: Recipe, devices: int) -> str:
-    """How many images an iteration takes, on so many devices of all machines together."""
-    factors = [(recipe.accumulate, "accumulated"), (devices, "devices")]
-    shown = [f" x {count} {what}" for count, what in factors if count > 1]
-    total = recipe.batch_size * recipe.accumulate * devices
-    return f"{recipe.batch_size} a step{''.join(shown)} = {total}" if shown else str(total)
+def _check_batch(recipe: Recipe) -> None:
+    """Refuse a batch whose images and labels alone no memory here takes."""
+    if isinstance(recipe, InstanceRecipe):
+        return
+    height, width = recipe.augment.crop
+    needed = recipe.batch_size * height * width * _PIXEL
+    what = f"a batch of {recipe.batch_size:,} crops of {height}x{width}"
+    check_room(needed, what, recipe.with_less_memory())
 
 
-def _say_batches(recipe: Recipe, folder: Path, parts: Parts, devices: int, aloud: bool) -> None:
-    """Note, and print, how many images an iteration takes, and which of them have no labels."""
-    batch = effective_batch(recipe, devices)
-    note(folder, batch=batch)
-    said = [f"batch: {batch}"]
-    if parts.distiller.unlabelled:
-        said.append(described(recipe, parts.drawn))
-        note(folder, unlabelled=said[-1])
-    for line in said if aloud else ():
-        say(line)
+def _begin(recipe: Recipe, folder: RunFolder, parts: Parts) -> None:
+    """Look at data and teacher before anything is learnt from them, and begin the run's folder."""
+    data, distiller = parts.data, parts.distiller
+    if is_first() and folder.start == 0:
+        scrutinise(parts)
+    looked = look(data, parts.val, recipe.data)
+    best_by = distiller.task.best_by
+    folder.begin(recipe, data, distiller.student, distiller.teacher, best_by, looked)
+    if folder.lock is not None and not folder.resumed and recipe.class_weights == "balanced":
+        write_class_weights(folder.place, data, parts.class_weights or ())
+
+
+def _fit(loop: Loop, parts: Parts, recipe: Recipe) -> None:
+    """Train from where the run's folder is, to the last iteration's student."""
+    trainer, run, distiller = loop.trainer, loop.run, parts.distiller
+    start = run.iteration
+    last = run.folder / "last.ckpt" if start else None
+    options: dict[str, Any] = {"ckpt_path": last, "weights_only": True}
+    if last is not None:
+        check_fits(last, distiller)
+    try:
+        with run.interruptible():
+            if start and run.pending(trainer):  # it was cut off in its validation
+                trainer.validate(distiller, loop.val_batches, verbose=False, **options)
+            if start < recipe.max_iters:
+                trainer.fit(distiller, loop.batches, loop.val_batches, **options)
+            if run.pending(trainer):  # the last iteration is no multiple of evaluation.every
+                trainer.validate(distiller, loop.val_batches, verbose=False)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError) as error:
+        if isinstance(error, UserError) or out_of_memory(error) is not None:
+            raise
+        if last is not None and run.iteration == start and run.validated <= start:
+            why = f"cannot be gone on from ({one_line(error)[:200]}){other_ways(last)}"
+            raise UserError(f"{last}: {why}") from error
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"batch_size {recipe.batch_size} is too small for batch normalisation of a map pooled "
+            "to one pixel; take 2 or more"
+        ) from error
+    if not run.validate_every and trainer.is_global_zero:
+        state = read_last(run.folder / "last.ckpt")["state_dict"]
+        write_student_of(state, run.folder / "student.safetensors")
 
 
 __all__ = ["Stopped", "train"]

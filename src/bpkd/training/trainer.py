@@ -27,6 +27,7 @@ def build_trainer(
     if progress:
         callbacks.append(lines_or_bar(run, recipe.batch_size * recipe.accumulate))
     every = min(recipe.evaluation.every or recipe.max_iters, recipe.max_iters)
+    check_started(recipe)
     arguments: dict[str, Any] = dict(
         max_steps=recipe.max_iters,
         max_epochs=-1,
@@ -41,27 +42,26 @@ def build_trainer(
         enable_progress_bar=progress,
         enable_checkpointing=False,
         enable_model_summary=False,
-        logger=build_loggers(recipe, run.folder),
         log_every_n_steps=10,
-        precision=_precision(recipe),
+        precision=_precision(recipe.precision),
         devices=recipe.devices,
         num_nodes=recipe.nodes,
         strategy=strategy(recipe),
+        logger=build_loggers(recipe, run.folder),
         plugins=[SyncBatchNorm()] if recipe.sync_batchnorm and torch.cuda.is_available() else None,
         use_distributed_sampler=False,
         default_root_dir=run.folder,
     )
-    check_started(recipe)
     try:
         return lightning.Trainer(**arguments)
     except MisconfigurationException as error:
         raise UserError(f"devices={recipe.devices}: {one_line(error)}") from error
 
 
-def _precision(recipe: Recipe) -> Any:
+def _precision(asked: str) -> str:
     """Lightning's name of the precision: bfloat16 where it is asked for, or the GPU has it."""
     has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(False)
-    in_bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and has_bf16)
+    in_bf16 = asked == "bf16" or (asked == "auto" and has_bf16)
     return "bf16-mixed" if in_bf16 else "32-true"
 
 

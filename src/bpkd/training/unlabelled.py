@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from bpkd.datasets.unlabelled import UNLABELLED, Mixed
+from bpkd.datasets.unlabelled import UNLABELLED, Mixed, Unlabelled
 from bpkd.errors import UserError
 from bpkd.networks.base import SegOutput, resize
 from bpkd.recipe.schema import Recipe
@@ -40,26 +42,23 @@ def taught_labels(labels: Tensor, teacher: SegOutput) -> Tensor:
     return torch.where(labels == UNLABELLED, predicted, labels)
 
 
-def check_teaches(recipe: Recipe) -> None:
+def check_unlabelled(recipe: Recipe, data: Any, losses: nn.ModuleDict) -> None:
     """Refuse images without labels where nobody says what is in them.
 
+    Args:
+        recipe: of the run.
+        data: to train on; where all of it is unlabelled, no loss may first learn on labels.
+        losses: of the run, by name.
+
     Raises:
-        UserError: there is no teacher.
+        UserError: there is no teacher, or a loss wants labels; names it.
     """
-    if recipe.max_iters and not recipe.losses:
+    if not recipe.losses:
         raise UserError(
             f"data: {recipe.data.use} and data.unlabelled have images without labels, which "
             "teach a student nothing by themselves; add teacher and losses"
         )
-
-
-def check_needs_no_labels(losses: nn.ModuleDict) -> None:
-    """Refuse losses that learn on labelled images before the student does, where there are none.
-
-    Raises:
-        UserError: names the loss.
-    """
-    for name, loss in losses.items():
+    for name, loss in losses.items() if isinstance(data, Unlabelled) else ():
         if getattr(loss, "prepare_iters", 0):
             raise UserError(
                 f"losses.{name}: it first learns on labelled images, and none is labelled; give "

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from bpkd.datasets.annotated import Annotated
-from bpkd.datasets.annotations.catalogue import FORMATS, recognised
+from bpkd.datasets.annotations.catalogue import formats, recognised
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.errors import UserError
 from tests import exports
 
-WITH_OBJECTS = [each.name for each in FORMATS if each.instances]
+WITH_OBJECTS = [each.name for each in formats() if each.instances]
 
 
 def wanted(data: Any, name: str, index: int) -> list[list[int]]:
@@ -32,7 +32,7 @@ def _called(name: str, classes: list[str]) -> str:
 
 
 def test_there_is_an_export_of_each_format() -> None:
-    assert set(exports.EXPORTS) == {each.name for each in FORMATS}
+    assert set(exports.EXPORTS) == {each.name for each in formats()}
 
 
 @pytest.mark.parametrize("name", exports.EXPORTS)

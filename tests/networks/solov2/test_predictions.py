@@ -8,7 +8,7 @@ import torch
 from bpkd.errors import UserError
 from bpkd.networks.base import InstanceOutput
 from bpkd.networks.solov2.matrix_nms import matrix_nms
-from bpkd.networks.solov2.predictions import PostProcessing, boxes, candidates, predictions
+from bpkd.networks.solov2.predictions import PostProcessing, candidates, predictions
 
 GRIDS = (4, 3, 2, 2, 1)
 
@@ -86,12 +86,6 @@ def test_something_in_every_cell_is_made_in_parts() -> None:
     (found,) = predictions(output, [(64, 64)])  # 309,760 candidates
     assert len(found.labels) == 100 and found.scores is not None
     assert (found.scores.diff() <= 0).all()
-
-
-def test_boxes_of_masks_that_are_empty() -> None:
-    masks = torch.zeros(2, 5, 6, dtype=torch.bool)
-    masks[1, 4, 5] = True
-    assert boxes(masks).tolist() == [[0, 0, 0, 0], [5, 4, 6, 5]]
 
 
 def test_mistakes() -> None:

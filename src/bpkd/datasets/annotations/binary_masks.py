@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpkd.datasets.annotations.common import Annotations
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import declared, kind, samples
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.errors import UserError
+
+FORMAT = Format(
+    "binary-masks",
+    "masks of 0 and 255",
+    __name__,
+    recognised="pairs by name, values 0 and 255 alone",
+    cannot="more than two classes; objects",
+    instances=False,
+    overlap=None,
+    anybodys=True,
+)
 
 _NAMES = ("background", "object")
 

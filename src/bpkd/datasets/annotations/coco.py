@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Sample
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.polygons import Patch, Polygon, Shape, outline, united
 from bpkd.datasets.annotations.tree import Tree, holds
 from bpkd.datasets.coco_file import ImageEntry, Packed, read_coco
@@ -23,6 +24,16 @@ from bpkd.datasets.decoding import mask_api
 from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
+
+FORMAT = Format(
+    "coco",
+    "COCO JSON",
+    __name__,
+    recognised="a JSON with images, annotations and categories",
+    cannot="holes in polygons, an order of objects; boxes without a segmentation are passed over",
+    overlap="smaller",
+    extra="instance (compressed run lengths)",
+)
 
 _KEYS = ('"images"', '"annotations"', '"categories"')
 

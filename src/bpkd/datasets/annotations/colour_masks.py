@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpkd.datasets.annotations.common import Annotations, Sample
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import code, colour_of, declared, kind, samples, values_in
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.errors import UserError
+
+FORMAT = Format(
+    "colour-masks",
+    "masks in RGB",
+    __name__,
+    recognised="pairs by name, masks in RGB",
+    cannot="names, unless a file in the root has them; objects",
+    instances=False,
+    overlap=None,
+    anybodys=True,
+)
 
 _MOST = 256
 

@@ -123,6 +123,19 @@ def split_of(*names: str) -> str | None:
     return None
 
 
+def with_areas(
+    entries: Iterable[Any], shape: Callable[[Any], Shape | None]
+) -> tuple[list[tuple[Any, Shape]], int]:
+    """The entries of a file that have an area, each with it, and how many have none.
+
+    >>> with_areas([1, 2, 3], lambda entry: None if entry == 2 else entry)
+    ([(1, 1), (3, 3)], 1)
+    """
+    found = [(entry, shape(entry)) for entry in entries]
+    kept = [(entry, area) for entry, area in found if area is not None]
+    return kept, len(found) - len(kept)
+
+
 def labels_in(samples: Iterable[Sample]) -> list[str]:
     """The names that occur, by the alphabet: the order does not depend on the files'."""
     found: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,13 +16,23 @@ from bpkd.datasets.annotations.common import (
     as_written_by,
     hex_colour,
     split_of,
+    with_areas,
 )
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.grouping import grouped
 from bpkd.datasets.annotations.pixels import Runs
 from bpkd.datasets.annotations.polygons import Polygon, Shape, ellipse, outline, rectangle
 from bpkd.datasets.annotations.tree import Tree, holds
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
+
+FORMAT = Format(
+    "cvat",
+    "CVAT for images 1.1",
+    __name__,
+    recognised="an XML of version 1.1 with images",
+    cannot="holes in polygons, crowds; lines, points, cuboids and skeletons are passed over",
+)
 
 _NO_SHAPES = ("tag", "attribute")
 
@@ -79,18 +90,16 @@ def _samples(tree: Tree, file: Path, root: ElementTree.Element) -> list[Sample]:
     for entry in root.iterfind("image"):
         image = tree.image(entry.attrib["name"], file)
         where = f"{file}, image {entry.attrib['name']}"
-        shapes, without = [], 0
         # The layer first; in a layer the file's order.
         layers = sorted(entry, key=lambda shape: int(shape.get("z_order", 0)))
-        for element in (each for each in layers if each.tag not in _NO_SHAPES):
-            shape = _shape(element, where)
-            if shape is None:
-                without += 1
-            else:
-                thing = Object(element.attrib["label"], shape)
-                shapes.append((int(element.get("group_id", 0)), thing))
+        elements = (each for each in layers if each.tag not in _NO_SHAPES)
+        shapes, without = with_areas(elements, partial(_shape, where=where))
+        objects = [
+            (int(each.get("group_id", 0)), Object(each.attrib["label"], area))
+            for each, area in shapes
+        ]
         size = (int(entry.attrib["width"]), int(entry.attrib["height"]))
-        drawing = Drawing(where, grouped(shapes), size, without)
+        drawing = Drawing(where, grouped(objects), size, without)
         split = split_of(entry.get("subset", "")) or tree.split(image, named=file)
         samples.append(Sample(image, Known(drawing), split))
     return samples

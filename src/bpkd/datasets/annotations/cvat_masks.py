@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpkd.datasets.annotations.common import Annotations
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import code
 from bpkd.datasets.annotations.palettes import class_masks, samples
 from bpkd.datasets.annotations.tree import Tree
@@ -12,6 +13,15 @@ from bpkd.datasets.classes import as_colour
 from bpkd.datasets.colours import Colour
 from bpkd.datasets.lists import read_lines
 from bpkd.errors import UserError
+
+FORMAT = Format(
+    "cvat-masks",
+    "CVAT segmentation mask 1.1",
+    __name__,
+    recognised="labelmap.txt beside SegmentationClass",
+    cannot="objects under others, crowds",
+    overlap=None,
+)
 
 _VOID = ("ignored", "void", "ignore")
 

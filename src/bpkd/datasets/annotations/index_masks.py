@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpkd.datasets.annotations.common import Annotations
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import kind, numbered
 from bpkd.datasets.annotations.tree import Tree
+
+FORMAT = Format(
+    "index-masks",
+    "masks of class numbers",
+    __name__,
+    recognised="pairs by name, values 0, 1, 2, ...",
+    cannot="names, unless a file in the root has them; objects",
+    instances=False,
+    overlap=None,
+    anybodys=True,
+)
 
 
 def recognised(tree: Tree) -> bool:

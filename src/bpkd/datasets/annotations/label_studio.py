@@ -20,6 +20,7 @@ from bpkd.datasets.annotations.common import (
     as_written_by,
     labels_in,
 )
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.polygons import (
     Patch,
     Polygon,
@@ -32,6 +33,14 @@ from bpkd.datasets.annotations.polygons import (
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
 from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
+
+FORMAT = Format(
+    "label-studio",
+    "Label Studio JSON",
+    __name__,
+    recognised="a JSON of tasks with results",
+    cannot="holes in polygons, crowds; key points are passed over",
+)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bpkd.datasets.annotations.common import Annotations, Drawing, Known, Object, Sample
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.label_studio import photo
 from bpkd.datasets.annotations.several_masks import BlackAndWhite
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
 from bpkd.errors import UserError
+
+FORMAT = Format(
+    "label-studio-png",
+    "Label Studio PNG",
+    __name__,
+    recognised="task-N-annotation-N-by-WHO-tag-LABEL-N.png",
+    cannot="photos and their names (a JSON export is needed for these), crowds, an order",
+    overlap="smaller",
+)
 
 _NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-[^-]+-(.+)-(\d+)\.png")
 

@@ -15,11 +15,21 @@ from bpkd.datasets.annotations.common import (
     Sample,
     as_written_by,
     labels_in,
+    with_areas,
 )
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.grouping import grouped
 from bpkd.datasets.annotations.pixels import Picture
 from bpkd.datasets.annotations.polygons import Polygon, Shape, ellipse, outline, rectangle
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
+
+FORMAT = Format(
+    "labelme",
+    "LabelMe JSON",
+    __name__,
+    recognised="JSONs with shapes and imagePath",
+    cannot="holes in polygons, crowds; lines and points are passed over",
+)
 
 _HEAD = 2**16  # the key "shapes" stands before the photo that such a file may hold
 
@@ -55,16 +65,13 @@ def drawing(file: Path) -> Drawing:
     """The shapes of a file; those of one group and label are one object."""
     content = read_json(file)
     with as_written_by("LabelMe", file):
-        shapes, without = [], 0
-        for entry in content["shapes"]:
-            shape = _shape(entry, str(file))
-            if shape is None:
-                without += 1
-            else:
-                shapes.append((entry.get("group_id"), Object(str(entry["label"]), shape)))
+        shapes, without = with_areas(content["shapes"], partial(_shape, where=str(file)))
+        objects = [
+            (each.get("group_id"), Object(str(each["label"]), area)) for each, area in shapes
+        ]
         width, height = content.get("imageWidth"), content.get("imageHeight")
         size = (int(width), int(height)) if width and height else None
-        return Drawing(str(file), grouped(shapes), size, without)
+        return Drawing(str(file), grouped(objects), size, without)
 
 
 def _shape(entry: Any, where: str) -> Shape | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bpkd.datasets.annotations.catalogue import FORMATS, Format
+from bpkd.datasets.annotations.catalogue import formats
+from bpkd.datasets.annotations.format import Format
 
 _OVER = {"later": "the later one", "smaller": "the smaller one", None: "—"}
 
 
 def entries() -> Iterator[str]:
     """Each format in some lines, for a terminal."""
-    for each in FORMATS:
+    for each in formats():
         needs = f"\n    needs the extra {each.extra}" if each.extra else ""
         yield (
             f"{each.name}: {each.title}\n    taken for it by: {each.recognised}\n"
@@ -26,7 +27,7 @@ def markdown() -> str:
         "| `format` | tool | taken for it by | holds | lies over | cannot hold |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for each in FORMATS:
+    for each in formats():
         cells = [f"`{each.name}`", each.title, each.recognised, _kinds(each),
                  _OVER[each.overlap], each.cannot]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpkd.datasets.annotations.common import Annotations
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import kind, numbered
 from bpkd.datasets.annotations.tree import Tree
+
+FORMAT = Format(
+    "npy-masks",
+    "NumPy masks",
+    __name__,
+    recognised="pairs by name, .npy",
+    cannot="names, as above; objects",
+    instances=False,
+    overlap=None,
+    anybodys=True,
+)
 
 
 def recognised(tree: Tree) -> bool:

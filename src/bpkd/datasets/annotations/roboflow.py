@@ -8,9 +8,20 @@ from functools import partial
 from pathlib import Path
 
 from bpkd.datasets.annotations.common import Annotations, Sample, as_written_by
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import read_mask
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.errors import UserError
+
+FORMAT = Format(
+    "roboflow",
+    "Roboflow semantic masks",
+    __name__,
+    recognised="_classes.csv beside NAME_mask.png",
+    cannot="objects",
+    instances=False,
+    overlap=None,
+)
 
 _END = "_mask.png"
 

@@ -10,11 +10,22 @@ from functools import lru_cache
 from pathlib import Path
 
 from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Sample, split_of
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import read_mask
 from bpkd.datasets.annotations.pairing import is_mask_name, masks_and_images
 from bpkd.datasets.annotations.polygons import Patch
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.errors import UserError
+
+FORMAT = Format(
+    "several-masks",
+    "several masks an image",
+    __name__,
+    recognised="masks/CLASS/NAME.png, NAME_CLASS.png, masks/NAME/CLASS.png or NAME/masks/N.png",
+    cannot="crowds, an order",
+    overlap="smaller",
+    anybodys=True,
+)
 
 _OBJECT = "object"
 

@@ -16,10 +16,20 @@ from bpkd.datasets.annotations.common import (
     Sample,
     as_written_by,
     hex_colour,
+    with_areas,
 )
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.pixels import Picture
 from bpkd.datasets.annotations.polygons import Polygon, Shape, outline, rectangle
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
+
+FORMAT = Format(
+    "supervisely",
+    "Supervisely JSON",
+    __name__,
+    recognised="meta.json, and JSONs in folders ann",
+    cannot="crowds; lines and points are passed over",
+)
 
 
 def recognised(tree: Tree) -> bool:
@@ -58,13 +68,8 @@ def drawing(file: Path) -> Drawing:
     """The objects of a file: the later one lies over the earlier."""
     content = read_json(file)
     with as_written_by("Supervisely", file):
-        objects, without = [], 0
-        for entry in content["objects"]:
-            shape = _shape(entry, str(file))
-            if shape is None:
-                without += 1
-            else:
-                objects.append(Object(str(entry["classTitle"]), shape))
+        shapes, without = with_areas(content["objects"], partial(_shape, where=str(file)))
+        objects = [Object(str(each["classTitle"]), area) for each, area in shapes]
         size = (int(content["size"]["width"]), int(content["size"]["height"]))
         return Drawing(str(file), objects, size, without)
 

@@ -6,9 +6,22 @@ from collections.abc import Sequence
 
 from bpkd.datasets.annotations.colour_masks import coloured
 from bpkd.datasets.annotations.common import Annotations
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import code, declared, is_coloured, kind, numbered, samples
 from bpkd.datasets.annotations.pairing import paired
 from bpkd.datasets.annotations.tree import Tree
+
+FORMAT = Format(
+    "transparent-masks",
+    "masks with transparency",
+    __name__,
+    recognised="pairs by name, masks in RGBA or with a palette, partly transparent",
+    cannot="names, as above; objects",
+    instances=False,
+    overlap=None,
+    uncovered=True,
+    anybodys=True,
+)
 
 
 def recognised(tree: Tree) -> bool:

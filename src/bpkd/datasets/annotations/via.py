@@ -16,9 +16,19 @@ from bpkd.datasets.annotations.common import (
     as_written_by,
     labels_in,
 )
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.polygons import Polygon, Shape, ellipse, outline, rectangle
 from bpkd.datasets.annotations.tree import Tree, holds, read_json
 from bpkd.errors import UserError
+
+FORMAT = Format(
+    "via",
+    "VGG Image Annotator 2",
+    __name__,
+    recognised="a JSON with regions and filenames",
+    cannot="holes, objects of several parts, crowds, the image's size; lines and points are "
+    "passed over; VIA 3",
+)
 
 _USUAL = ("class", "label", "name", "type", "category", "object")
 _ONE_CLASS = "object"

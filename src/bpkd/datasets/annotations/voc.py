@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bpkd.datasets.annotations.common import Annotations
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.masks import declared, values_in
 from bpkd.datasets.annotations.palettes import class_masks, samples
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.datasets.classes import bit_palette
 from bpkd.datasets.voc import CLASSES
+
+FORMAT = Format(
+    "voc",
+    "PASCAL VOC",
+    __name__,
+    recognised="SegmentationClass without labelmap.txt",
+    cannot="names of classes, unless a file in the root has them; crowds",
+    overlap=None,
+)
 
 
 def recognised(tree: Tree) -> bool:

@@ -12,11 +12,21 @@ import numpy as np
 import yaml
 
 from bpkd.datasets.annotations.common import Annotations, Drawing, Object, Sample
+from bpkd.datasets.annotations.format import Format
 from bpkd.datasets.annotations.polygons import Patch, fill, outline
 from bpkd.datasets.annotations.tree import Tree
 from bpkd.datasets.deep import Array
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
+
+FORMAT = Format(
+    "yolo",
+    "YOLO segmentation",
+    __name__,
+    recognised="a YAML with names (or classes.txt), and lines of shares in TXT files",
+    cannot="holes, objects of several parts, crowds, the image's size, an order",
+    overlap="smaller",
+)
 
 _SHORTEST = 7  # class and three points; a box has 5 values
 

@@ -20,10 +20,10 @@ from bpkd.losses.bpkd import body_loss, edge_loss
 from bpkd.losses.common import full_precision
 from bpkd.losses.divergence import bernoulli_kl
 from bpkd.losses.edge_reduction import Reduction
-from bpkd.losses.instance.matching import Match, Pairs, comparable, level_mean, matched
+from bpkd.losses.instance.matching import Match, Matching, Pairs, Ranges, comparable, level_mean
 from bpkd.losses.instance.outlines import grid_edges, object_edges
 from bpkd.networks.base import InstanceOutput
-from bpkd.networks.solov2.targets import STRIDE, ranges
+from bpkd.networks.solov2.targets import STRIDE
 
 
 def mask_edge(
@@ -93,8 +93,8 @@ class InstanceBPKD(nn.Module):
         pre_mask: bool = False,
         reduction: Reduction = "classes",
         match: Match = "cells",
-        scale_ranges: str | Sequence[Sequence[float]] = "light",
-        teacher_scale_ranges: str | Sequence[Sequence[float]] = "full",
+        scale_ranges: Ranges = "light",
+        teacher_scale_ranges: Ranges = "full",
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -105,8 +105,7 @@ class InstanceBPKD(nn.Module):
         self.kernel_size = kernel_size
         self.temperature = temperature
         self.pre_mask, self.reduction = pre_mask, reduction
-        self.match: Match = match
-        self.ranges = ranges(scale_ranges), ranges(teacher_scale_ranges)
+        self.matching = Matching(match, scale_ranges, teacher_scale_ranges)
 
     def forward(
         self, student: InstanceOutput, teacher: InstanceOutput, targets: Sequence[Instances]
@@ -115,7 +114,7 @@ class InstanceBPKD(nn.Module):
         comparable(student, teacher)
         h, w = student.mask_features.shape[-2:]
         size = (STRIDE * h, STRIDE * w)
-        levels = matched(student, teacher, targets, *self.ranges, self.match)
+        levels = self.matching(student, teacher, targets)
         edges = object_edges(targets, size, self.kernel_size)
         masks = [self.of_masks(level, edges) for level in levels if len(level.objects)]
         grids = self.of_grids(student, teacher, targets, size)

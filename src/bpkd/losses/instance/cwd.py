@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from bpkd.datasets.instances import Instances
 from bpkd.losses.common import full_precision
 from bpkd.losses.cwd import cwd
-from bpkd.losses.instance.matching import Match, comparable, level_mean, matched
+from bpkd.losses.instance.matching import Match, Matching, Ranges, comparable, level_mean
 from bpkd.networks.base import InstanceOutput
-from bpkd.networks.solov2.targets import ranges
 
 
 class InstanceCWD(nn.Module):
@@ -41,13 +40,12 @@ class InstanceCWD(nn.Module):
         self,
         temperature: float = 4.0,
         match: Match = "cells",
-        scale_ranges: str | Sequence[Sequence[float]] = "light",
-        teacher_scale_ranges: str | Sequence[Sequence[float]] = "full",
+        scale_ranges: Ranges = "light",
+        teacher_scale_ranges: Ranges = "full",
     ) -> None:
         super().__init__()
         self.temperature = temperature
-        self.match: Match = match
-        self.ranges = ranges(scale_ranges), ranges(teacher_scale_ranges)
+        self.matching = Matching(match, scale_ranges, teacher_scale_ranges)
 
     def forward(
         self, student: InstanceOutput, teacher: InstanceOutput, targets: Sequence[Instances]
@@ -63,7 +61,7 @@ class InstanceCWD(nn.Module):
         ]
         masks = [
             cwd(level.student[None], level.teacher[None], self.temperature)
-            for level in matched(student, teacher, targets, *self.ranges, self.match)
+            for level in self.matching(student, teacher, targets)
             if len(level.objects)
         ]
         return {"category": torch.stack(grids).mean(), "mask": level_mean(masks, student)}

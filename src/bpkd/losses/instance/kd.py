@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from bpkd.datasets.instances import Instances
 from bpkd.losses.common import full_precision
 from bpkd.losses.divergence import bernoulli_kl
-from bpkd.losses.instance.matching import Match, comparable, level_mean, matched
+from bpkd.losses.instance.matching import Match, Matching, Ranges, comparable, level_mean
 from bpkd.networks.base import InstanceOutput
-from bpkd.networks.solov2.targets import ranges
 
 
 def category_kd(
@@ -68,13 +67,12 @@ class InstanceKD(nn.Module):
         self,
         temperature: float = 1.0,
         match: Match = "cells",
-        scale_ranges: str | Sequence[Sequence[float]] = "light",
-        teacher_scale_ranges: str | Sequence[Sequence[float]] = "full",
+        scale_ranges: Ranges = "light",
+        teacher_scale_ranges: Ranges = "full",
     ) -> None:
         super().__init__()
         self.temperature = temperature
-        self.match: Match = match
-        self.ranges = ranges(scale_ranges), ranges(teacher_scale_ranges)
+        self.matching = Matching(match, scale_ranges, teacher_scale_ranges)
 
     def forward(
         self, student: InstanceOutput, teacher: InstanceOutput, targets: Sequence[Instances]
@@ -87,7 +85,7 @@ class InstanceKD(nn.Module):
         t = self.temperature
         masks = [
             t**2 * bernoulli_kl(level.student / t, level.teacher / t).mean()
-            for level in matched(student, teacher, targets, *self.ranges, self.match)
+            for level in self.matching(student, teacher, targets)
             if len(level.objects)
         ]
         return {"category": category_kd(mine, theirs, t), "mask": level_mean(masks, student)}

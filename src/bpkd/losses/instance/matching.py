@@ -17,9 +17,11 @@ from bpkd.datasets.instances import Instances
 from bpkd.errors import UserError
 from bpkd.losses.common import full_precision
 from bpkd.networks.base import InstanceOutput, mask_logits, resize
-from bpkd.networks.solov2.targets import Assignment, Range, assign_batch
+from bpkd.networks.solov2.targets import Assignment, Range, assign_batch, ranges
 
 Match = Literal["cells", "objects"]
+#: Sizes of the objects of a network's levels: by a published name, or a pair a level.
+Ranges = str | Sequence[Sequence[float]]
 
 
 class Pairs(NamedTuple):
@@ -80,6 +82,26 @@ def matched(
             )
         first += len(target.labels)
     return [Pairs(*map(torch.cat, zip(*level, strict=True))) for level in levels]
+
+
+class Matching:
+    """:func:`matched` as a loss is told: which masks are compared, and what each level learns.
+
+    Args:
+        match: ``cells`` or ``objects``, see :func:`matched`.
+        scale_ranges: of the student's levels, ``light``, ``full`` or a pair a level.
+        teacher_scale_ranges: of the teacher's levels.
+    """
+
+    def __init__(self, match: Match, scale_ranges: Ranges, teacher_scale_ranges: Ranges) -> None:
+        self.match: Match = match
+        self.ranges = ranges(scale_ranges), ranges(teacher_scale_ranges)
+
+    def __call__(
+        self, student: InstanceOutput, teacher: InstanceOutput, targets: Sequence[Instances]
+    ) -> list[Pairs]:
+        """The pairs of all levels; a level may have none."""
+        return matched(student, teacher, targets, *self.ranges, self.match)
 
 
 def comparable(student: InstanceOutput, teacher: InstanceOutput) -> None:

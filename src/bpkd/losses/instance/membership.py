@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bpkd.datasets.instances import Instances
 from bpkd.errors import UserError
 from bpkd.losses.common import full_precision
-from bpkd.losses.instance.matching import comparable, level_mean, object_kernels
+from bpkd.losses.instance.matching import Ranges, comparable, level_mean, object_kernels
 from bpkd.networks.base import InstanceOutput
 from bpkd.networks.solov2.targets import STRIDE, assign_batch, ranges
 
@@ -91,8 +91,8 @@ class Membership(nn.Module):
     def __init__(
         self,
         points: int = 64,
-        scale_ranges: str | Sequence[Sequence[float]] = "light",
-        teacher_scale_ranges: str | Sequence[Sequence[float]] = "full",
+        scale_ranges: Ranges = "light",
+        teacher_scale_ranges: Ranges = "full",
     ) -> None:
         super().__init__()
         if points < 2:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from bpkd.datasets.instances import Instances
 from bpkd.errors import UserError
 from bpkd.losses.divergence import bernoulli_kl, kl_divergence
-from bpkd.losses.instance.matching import Match, level_mean, matched
+from bpkd.losses.instance.matching import Match, Matching, Ranges, level_mean
 from bpkd.networks.base import InstanceOutput
-from bpkd.networks.solov2.targets import STRIDE, padded_masks, ranges, reduced
+from bpkd.networks.solov2.targets import STRIDE, padded_masks, reduced
 
 # Far below any logit, yet finite: its softmax is 0 and differences of it are not nan.
 _NOWHERE = -1e4
@@ -92,8 +92,8 @@ class ScaleBands(nn.Module):
         body: Literal["bernoulli", "spatial"] = "bernoulli",
         limits: Sequence[float] = (32, 96),
         match: Match = "objects",
-        scale_ranges: str | Sequence[Sequence[float]] = "light",
-        teacher_scale_ranges: str | Sequence[Sequence[float]] = "full",
+        scale_ranges: Ranges = "light",
+        teacher_scale_ranges: Ranges = "full",
     ) -> None:
         super().__init__()
         if share <= 0 or margin < 0:
@@ -102,14 +102,13 @@ class ScaleBands(nn.Module):
             raise UserError(f"ScaleBands: body is {body!r}; expected bernoulli or spatial")
         self.share, self.margin, self.body = share, margin, body
         self.limits = tuple(limits)
-        self.match: Match = match
-        self.ranges = ranges(scale_ranges), ranges(teacher_scale_ranges)
+        self.matching = Matching(match, scale_ranges, teacher_scale_ranges)
 
     def forward(
         self, student: InstanceOutput, teacher: InstanceOutput, targets: Sequence[Instances]
     ) -> dict[str, Tensor]:
         """Outputs of both networks and a batch's instances -> ``band`` and ``body``."""
-        levels = matched(student, teacher, targets, *self.ranges, self.match)
+        levels = self.matching(student, teacher, targets)
         h, w = student.mask_features.shape[-2:]
         size = (STRIDE * h, STRIDE * w)
         objects = torch.cat([level.objects for level in levels])

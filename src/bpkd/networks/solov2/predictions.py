@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bpkd.datasets.instances import Instances
+from bpkd.datasets.instances import Instances, boxes_of
 from bpkd.errors import UserError
 from bpkd.networks.base import InstanceOutput, mask_logits, resize
 from bpkd.networks.solov2.matrix_nms import Kernel, matrix_nms
@@ -106,7 +106,7 @@ def predictions(
         )
         final = enlarged(masks[kept], size, original, settings.mask_threshold)
         crowd = torch.zeros(len(final), dtype=torch.bool, device=final.device)
-        found.append(Instances(final, every.labels[best[kept]], boxes(final), crowd, scores))
+        found.append(Instances(final, every.labels[best[kept]], boxes_of(final), crowd, scores))
     return found
 
 
@@ -179,22 +179,3 @@ def enlarged(
         large = resize(part, (STRIDE * h, STRIDE * w))[..., : size[0], : size[1]]
         whole.append(resize(large, original)[:, 0] > threshold)
     return torch.cat(whole) if whole else masks.new_zeros((0, *original), dtype=torch.bool)
-
-
-def boxes(masks: Tensor) -> Tensor:
-    """The box of each mask, (K, H, W) -> (K, 4) x1 y1 x2 y2; zeros for an empty one.
-
-    Example:
-        >>> boxes(torch.tensor([[[False, True], [False, True]]])).tolist()
-        [[1.0, 0.0, 2.0, 2.0]]
-    """
-    if not masks.numel():
-        return torch.zeros(len(masks), 4, device=masks.device)
-    sides = []
-    for dim in (1, 2):  # what is left is columns, then rows
-        line = masks.any(dim)
-        first = line.byte().argmax(1)
-        last = line.shape[1] - line.flip(1).byte().argmax(1)
-        sides.append((first, last))
-    (x1, x2), (y1, y2) = sides
-    return torch.stack([x1, y1, x2, y2], dim=1).float() * masks.flatten(1).any(1)[:, None]

@@ -33,14 +33,7 @@ def solov2_light_r18(
     norm_eval: bool = True,
 ) -> SOLOv2:
     """Light SOLOv2 on ResNet-18, the student of the paper's Table 4."""
-    return SOLOv2(
-        num_classes,
-        "resnet18",
-        weights,
-        frozen_stages=frozen_stages,
-        norm_eval=norm_eval,
-        **_LIGHT,
-    )
+    return _on("resnet18", num_classes, weights, frozen_stages, norm_eval, **_LIGHT)
 
 
 def solov2_light_r34(
@@ -50,14 +43,7 @@ def solov2_light_r34(
     norm_eval: bool = True,
 ) -> SOLOv2:
     """Light SOLOv2 on ResNet-34."""
-    return SOLOv2(
-        num_classes,
-        "resnet34",
-        weights,
-        frozen_stages=frozen_stages,
-        norm_eval=norm_eval,
-        **_LIGHT,
-    )
+    return _on("resnet34", num_classes, weights, frozen_stages, norm_eval, **_LIGHT)
 
 
 def solov2_light_r50(
@@ -67,14 +53,7 @@ def solov2_light_r50(
     norm_eval: bool = True,
 ) -> SOLOv2:
     """Light SOLOv2 on ResNet-50."""
-    return SOLOv2(
-        num_classes,
-        "resnet50",
-        weights,
-        frozen_stages=frozen_stages,
-        norm_eval=norm_eval,
-        **_LIGHT,
-    )
+    return _on("resnet50", num_classes, weights, frozen_stages, norm_eval, **_LIGHT)
 
 
 def solov2_light_r50_dcn(
@@ -84,14 +63,7 @@ def solov2_light_r50_dcn(
     norm_eval: bool = True,
 ) -> SOLOv2:
     """Light SOLOv2 on a deformable ResNet-50, the last convolution of each branch as well."""
-    return SOLOv2(
-        num_classes,
-        "resnet50",
-        weights,
-        frozen_stages=frozen_stages,
-        norm_eval=norm_eval,
-        **_LIGHT_DEFORMABLE,
-    )
+    return _on("resnet50", num_classes, weights, frozen_stages, norm_eval, **_LIGHT_DEFORMABLE)
 
 
 def solov2_r50(
@@ -101,13 +73,7 @@ def solov2_r50(
     norm_eval: bool = True,
 ) -> SOLOv2:
     """SOLOv2 on ResNet-50."""
-    return SOLOv2(
-        num_classes,
-        "resnet50",
-        weights,
-        frozen_stages=frozen_stages,
-        norm_eval=norm_eval,
-    )
+    return _on("resnet50", num_classes, weights, frozen_stages, norm_eval)
 
 
 def solov2_r101(
@@ -117,13 +83,7 @@ def solov2_r101(
     norm_eval: bool = True,
 ) -> SOLOv2:
     """SOLOv2 on ResNet-101."""
-    return SOLOv2(
-        num_classes,
-        "resnet101",
-        weights,
-        frozen_stages=frozen_stages,
-        norm_eval=norm_eval,
-    )
+    return _on("resnet101", num_classes, weights, frozen_stages, norm_eval)
 
 
 def solov2_r101_dcn(
@@ -133,14 +93,7 @@ def solov2_r101_dcn(
     norm_eval: bool = True,
 ) -> SOLOv2:
     """SOLOv2 on ResNet-101, deformable throughout."""
-    return SOLOv2(
-        num_classes,
-        "resnet101",
-        weights,
-        frozen_stages=frozen_stages,
-        norm_eval=norm_eval,
-        **_DEFORMABLE,
-    )
+    return _on("resnet101", num_classes, weights, frozen_stages, norm_eval, **_DEFORMABLE)
 
 
 def solov2_x101_dcn(
@@ -150,11 +103,16 @@ def solov2_x101_dcn(
     norm_eval: bool = True,
 ) -> SOLOv2:
     """SOLOv2 on ResNeXt-101 64x4d, deformable throughout: the teacher of Table 4."""
-    return SOLOv2(
-        num_classes,
-        "resnext101_64x4d",
-        weights,
-        frozen_stages=frozen_stages,
-        norm_eval=norm_eval,
-        **_DEFORMABLE,
-    )
+    return _on("resnext101_64x4d", num_classes, weights, frozen_stages, norm_eval, **_DEFORMABLE)
+
+
+def _on(
+    backbone: str,
+    num_classes: int,
+    weights: str | None,
+    frozen_stages: int,
+    norm_eval: bool,
+    **settings: Any,
+) -> SOLOv2:
+    frozen: dict[str, Any] = {"frozen_stages": frozen_stages, "norm_eval": norm_eval}
+    return SOLOv2(num_classes, backbone, weights, **frozen, **settings)
