@@ -51,6 +51,8 @@ class Bands:
         if known.end > file.stat().st_size:  # libvips makes up what is missing
             raise Unreadable(f"{file} ends early: replace it, or take it away")
         self._loader = _LOADERS[known.format]
+        self._held: Array = np.empty((0, 0, 3), np.uint8)
+        self._top, self._next = 0, 0
         self._begin()
         if self._image.format not in _VALUES or self._image.interpretation not in _COLOURS:
             kind = f"{self._image.interpretation}, {self._image.format}"
@@ -87,8 +89,8 @@ class Bands:
             self._region = self._vips.Region.new(self._image)
         except self._vips.Error as error:
             raise self._unreadable(error) from None
-        self._held: Array = np.empty((0, self._image.width, 3), np.uint8)
-        self._top = self._next = 0
+        self._held = np.empty((0, self._image.width, 3), np.uint8)
+        self._top, self._next = 0, 0
 
     def greatest(self) -> float:
         """The greatest value in the file; it is read from its top, in bands."""

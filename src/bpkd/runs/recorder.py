@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback
 
 from bpkd.runs.folder import RunFolder, is_first
