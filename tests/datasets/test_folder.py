@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -14,6 +16,7 @@ from PIL import Image
 
 from bpkd.datasets.colours import spaced_palette
 from bpkd.datasets.folder import Folder
+from bpkd.datasets.image_files import image_files
 from bpkd.datasets.labels import LabelReader
 from bpkd.datasets.unpaired import collecting_unpaired
 from bpkd.errors import UserError
@@ -417,6 +420,35 @@ def test_hidden_folders_are_passed_over(tmp_path: Path) -> None:
         save(tmp_path / part / "train/b/.AppleDouble/c.png", np.zeros((2, 3), np.uint8))
     data = folder(tmp_path)
     assert [data.name(i) for i in range(len(data))] == ["a"]
+
+
+def test_links_that_lead_back_up_are_no_folders(tmp_path: Path) -> None:
+    pair(tmp_path)
+    (tmp_path / "images/train/again").symlink_to("../train")
+    (tmp_path / "images/train/up").symlink_to(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "images/train/more").symlink_to(tmp_path / "elsewhere")
+    assert len(folder(tmp_path)) == 1
+    assert len(list(image_files(tmp_path / "images"))) == 1
+    shutil.copy(next(image_files(tmp_path / "images")), tmp_path / "elsewhere/b.png")
+    assert len(list(image_files(tmp_path / "images"))) == 2
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images would be missing without a word."""
+    pair(tmp_path)
+    (tmp_path / "images/train/more").mkdir()
+    look_into = os.scandir
+
+    def refusing(place: Any) -> Any:
+        if Path(place).name == "more":
+            raise PermissionError(13, "Permission denied", str(place))
+        return look_into(place)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert message(tmp_path) == f"{tmp_path}/images/train/more: cannot be read: Permission denied"
 
 
 def test_a_root_one_level_too_high_or_too_low(tmp_path: Path) -> None:

@@ -208,9 +208,13 @@ def test_out_of_memory_is_one_line(place: Path, monkeypatch, kind: str, iteratio
     go("batch_size=3", "accumulate=1") if iteration == 0 else go(resume=True)
 
 
-def test_a_real_lack_of_memory(place: Path) -> None:
-    said = refused("train", "r.yaml", "run=run", "augment.crop=[4000000,4000000]", "--quiet")
-    assert "out of memory" in said and "augment.crop" in said
+def test_a_real_lack_of_memory(place: Path, monkeypatch) -> None:
+    huge = ["train", "r.yaml", "run=run", "augment.crop=[4000000,4000000]", "--quiet"]
+    said = refused(*huge)
+    assert "out of memory: a batch of 2 crops of 4000000x4000000 takes" in said
+    monkeypatch.setattr("bpkd.training.run.check_room", lambda *_: None)
+    said = refused(*huge)
+    assert "out of memory (" in said and "augment.crop" in said
 
 
 def test_measuring_and_predicting_name_the_window(place: Path, monkeypatch) -> None:

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from bpkd import evaluate, train
 from bpkd.cli import main
@@ -229,3 +231,79 @@ def test_the_slurm_script_requeues_itself_and_goes_on(tmp_path: Path) -> None:
     assert (place / "requeued").read_text() == "requeue 77\n"  # done: not again
     # The command is another than the one that was not interrupted.
     assert differing(place / "run", whole / "run") == ["environment.json"]
+
+
+def pair(place: Path, run: str, *options: str, before: Callable[[int], None] = int) -> list[int]:
+    """Train by two processes in a folder; their exit codes.
+
+    Args:
+        place: the folder; the processes' output is in ``out.txt``.
+        run: the run's folder.
+        options: of the command.
+        before: called with the process's number, before it begins.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+
+    def prepared(rank: int) -> Callable[[], None]:
+        def prepare() -> None:
+            # What Lightning tells the processes that it starts itself.
+            os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            rank_zero_only.rank = rank
+            before(rank)
+
+        return prepare
+
+    arguments = ("train", "r.yaml", f"run={run}", "devices=2", "--quiet", *options)
+    return [
+        ended(process)
+        for process in [start(command(*arguments, before=prepared(r)), place) for r in (0, 1)]
+    ]
+
+
+#: Which of two processes get a signal, when.
+SEVERAL = {
+    "first": ((0,), "on_train_batch_end", "SIGTERM"),
+    "second": ((1,), "on_train_batch_end", "SIGUSR1"),
+    "both": ((0, 1), "on_train_batch_end", "SIGTERM"),
+    "both in a validation": ((0, 1), "on_validation_batch_end", "SIGTERM"),
+    "second in a validation": ((1,), "on_validation_batch_end", "SIGHUP"),
+}
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that nothing happened to."""
+    place = new_place(tmp_path_factory.mktemp("two"), "whole")
+    assert pair(place, "run") == [0, 0]
+    return place / "run"
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        "first",
+        "second in a validation",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("second", "both", "both in a validation")
+        ),
+    ],
+)
+def test_two_processes_stop_at_one_iteration(tmp_path: Path, by_two: Path, which: str) -> None:
+    ranks, hook, name = SEVERAL[which]
+    place, number = new_place(tmp_path, "two"), getattr(signal, name)
+
+    def before(rank: int) -> None:
+        if rank in ranks:
+            at_iteration(3, number, hook)()
+
+    assert pair(place, "run", before=before) == [128 + number, 0]
+    said = (place / "out.txt").read_text()
+    line = f"stopped by {name} at iteration 3; the checkpoint is written: go on with --resume"
+    assert said.count("bpkd: ") == 1 and f"bpkd: {line}" in said and "Traceback" not in said
+    assert torch.load(place / "run/last.ckpt", weights_only=True)["global_step"] == 3
+    assert pair(place, "run", "--resume") == [0, 0]
+    assert set(differing(place / "run", by_two)) <= {"recipe.yaml", "environment.json"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bpkd.datasets.classes_file import read_classes
 from bpkd.recipe.loading import load_recipe
 from bpkd.support.tensors import load_tensors, read_tensors
 from tests.commands import bpkd, done, refused
+from tests.pictures import save
 from tests.reliability.attacks import BESIDE, FINE, MODULE, bombs, hostile
 from tests.runs import run
 
@@ -38,7 +40,7 @@ def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sys.path[:] = before
 
 
-def test_a_recipe_that_is_looked_at(mark: Path) -> None:
+def test_a_recipe_that_is_looked_at_or_trained(mark: Path) -> None:
     attacks = list(hostile(mark))
     assert len(attacks) >= 50
     for name, content in attacks:
@@ -47,7 +49,9 @@ def test_a_recipe_that_is_looked_at(mark: Path) -> None:
         if name.startswith(("student", "from_module", "beside")):
             commands.append("model --no-timing --size 32 32")
         if name.startswith(("data", "beside")):
-            commands.append("data check --workers 0")
+            commands += ["data check --workers 0", "data show --count 1 --out sheet.png"]
+        if not name.startswith("beside"):  # one's own module is what train is to run
+            commands.append("train --quiet")
         for command in commands:
             code, _, err = bpkd(*command.split(), "evil.yaml")
             assert code in (0, 1, 2) and "Traceback" not in err, name
@@ -55,11 +59,27 @@ def test_a_recipe_that_is_looked_at(mark: Path) -> None:
             assert (mark.parent / "precious").is_dir(), (command, name)
 
 
+#: What is done with a run that came from somebody; a pair of them with each attack.
+LOADING = [
+    ["evaluate", "RUN"],
+    ["predict", "RUN", "photo.png", "--out", "out"],
+    ["compare", "RUN"],
+    ["model", "RUN", "--no-timing", "--size", "32", "32"],
+    ["export", "RUN", "--format", "torchscript"],
+    ["train", "own.yaml", "teacher=RUN", "--quiet"],
+    ["data", "show", "RUN/recipe.yaml", "--count", "1", "--out", "sheet.png"],
+    ["data", "check", "RUN/recipe.yaml"],
+]
+
+
 def test_a_run_that_is_loaded(mark: Path, recipe: Path) -> None:
     folder = run(recipe, "real", "max_iters=0")
     evil = mark.parent / "stranger"
     attacks = [each for each in hostile(mark) if each[0].split()[0] in ("student", "from_module")]
     attacks += [each for each in hostile(mark) if each[0].startswith("beside")]
+    rounds = cycle([LOADING[i : i + 2] for i in range(0, len(LOADING), 2)])
+    Path("own.yaml").write_text(recipe.read_text() + "losses: {kd: {use: bpkd.losses.kd.KD}}\n")
+    save(Path("photo.png"), [[0] * 48] * 32)
     for name, content in attacks:
         shutil.rmtree(evil, ignore_errors=True)
         shutil.copytree(folder, evil)
@@ -69,8 +89,10 @@ def test_a_run_that_is_loaded(mark: Path, recipe: Path) -> None:
                 network = load(checked)
                 del network
                 raise UserError("data alone is hostile")  # the student is a network of ours
-        bpkd("evaluate", evil)
-        assert not mark.exists(), name
+        for command in next(rounds):
+            code, _, err = bpkd(*[word.replace("RUN", str(evil)) for word in command])
+            assert code in (0, 1, 2) and "Traceback" not in err, (command, name)
+            assert not mark.exists(), (command, name)
         with pytest.raises(UserError):
             taught = load_recipe(recipe, [f"teacher={evil}", "losses.kd={use: bpkd.losses.kd.KD}"])
             from bpkd.training.teachers import build_teacher

@@ -18,8 +18,11 @@ from torch import Tensor
 
 from bpkd import UserError
 from bpkd.recipe.loading import dump, load_recipe
+from bpkd.runs.environment import read_notes
 from bpkd.support.fetched import fetched, place
 from bpkd.support.tensors import read_tensors
+from tests.commands import done
+from tests.runs import run
 
 
 def packed(tensors: dict[str, Tensor]) -> bytes:
@@ -183,3 +186,21 @@ def test_passwords_are_never_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     recipe = load_recipe("camvid/bpkd", [f"student.checkpoint={address}", "teacher=x"])
     assert recipe.student.checkpoint == address
     assert "geheim" not in dump(recipe) and "https://127.0.0.1:9/net.pth" in dump(recipe)
+
+
+def test_passwords_are_not_written_down(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command stands in environment.json, and runs are handed on."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEIGHTS", str(tmp_path / "weights"))
+    address = "https://me:geheim@127.0.0.1:9/net.pth?token=geheim"
+    place(address).parent.mkdir()
+    folder = run(recipe, "first", "max_iters=0")
+    torch.save(read_tensors(folder / "student.safetensors"), place(address))
+    command = ["train", recipe, "run=second", "max_iters=0", f"student.checkpoint={address}"]
+    done(*command, "--quiet")
+    for file in (tmp_path / "second").iterdir():
+        assert b"geheim" not in file.read_bytes(), file.name
+    noted = read_notes(tmp_path / "second")
+    assert noted is not None and "https://127.0.0.1:9/net.pth" in noted["command"]

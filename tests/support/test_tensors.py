@@ -134,6 +134,18 @@ def state(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
     return {name: torch.zeros(shape) for name, shape in shapes.items()}
 
 
+def test_weights_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.safetensors"
+    write_tensors(nn.Linear(2, 2), file)
+
+    def refused(self: Path, *_: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(UserError, match=r"a\.safetensors: cannot be read: Permission denied$"):
+        read_tensors(file)
+
+
 def test_mismatches_are_counted(tmp_path: Path) -> None:
     wanted = state(a=(1,), b=(2, 3), c=(4,), d=(5,))
     assert key_mismatch(wanted, state(b=(3, 2), c=(4,), d=(6,), x=(1,))) == (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from bpkd import UserError, evaluate, load, train
@@ -14,6 +17,7 @@ from bpkd.networks.base import SegOutput
 from bpkd.networks.class_map import ClassMapped, aligned
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Teacher
+from bpkd.support.seeds import seeded
 from bpkd.support.tensors import write_tensors
 from bpkd.training import scrutiny
 from bpkd.training.fitting import build_fitted
@@ -159,6 +163,40 @@ def test_a_student_that_is_only_measured_has_a_class_map(recipe: Path) -> None:
         run(recipe, "short", "max_iters=0", *options, "student.class_map=[0]")
 
 
+def test_a_measured_student_with_a_class_map_of_names_goes_on(recipe: Path) -> None:
+    """It is done; another map of the same network is another run."""
+    first = run(recipe, "first", "max_iters=1")
+    names: list[str] = load(first).classes  # type: ignore[assignment]
+    given = f"student={{use: bpkd.runs.loading.from_run, run: {first}, class_map: %s}}"
+    same = given % ("{" + ", ".join(f"{name}: {name}" for name in names) + "}")
+    measured = run(recipe, "measured", "max_iters=0", same)
+    before = {file.name: file.read_bytes() for file in measured.iterdir()}
+    run(recipe, "measured", "max_iters=0", same, resume=True)
+    assert {file.name: file.read_bytes() for file in measured.iterdir()} == before
+    turned = dict(zip(names, names[::-1], strict=True))
+    other = given % ("{" + ", ".join(f"{k}: {v}" for k, v in turned.items()) + "}")
+    with pytest.raises(UserError, match="the run began with student"):
+        run(recipe, "measured", "max_iters=0", other, resume=True)
+
+
+def test_data_are_looked_at_where_nothing_is_trained(recipe: Path, tmp_path: Path) -> None:
+    """What makes a measured network's numbers meaningless is said, and the range is kept."""
+    from tests.pictures import save
+
+    deep = Image.fromarray(np.arange(24, dtype=np.uint16).reshape(4, 6) * 100)
+    for split in ("train", "val", "test"):
+        save(tmp_path / f"data/labels/{split}/a.png", np.array([[0, 0, 0, 255, 255, 255]] * 4))
+        (tmp_path / f"data/images/{split}").mkdir(parents=True)
+        deep.save(tmp_path / f"data/images/{split}/a.png")
+    data = (
+        f"data={{use: bpkd.datasets.folder.Folder, root: {tmp_path / 'data'}, classes: [no, yes]}}"
+    )
+    folder = run(recipe, "looked", "max_iters=0", data)
+    noted = json.loads((folder / "data.json").read_text())
+    assert noted["value_range"] == [0, 4095]
+    assert any("set data.label_map={255: 1}" in remark for remark in noted["remarks"])
+
+
 class Says(nn.Module):
     """A teacher that gives what a test wants."""
 
@@ -200,13 +238,71 @@ def side(left: float, right: float) -> Any:
         (lambda images: torch.zeros(1, 3, 8, 8), "gives 3 classes and the data set has 2"),
         (lambda images: torch.zeros(1, 2, 8, 8).long(), "expected logits, got int64"),
         (lambda images: torch.full((1, 2, 8, 8), float("nan")), "are not finite"),
-        (lambda images: torch.rand(1, 2, 8, 8).softmax(dim=1), "gives probabilities"),
+        (lambda images: torch.rand(1, 2, 8, 8).softmax(dim=1), "gives probabilities .*, their sum"),
+        (lambda images: torch.randn(1, 2, 8, 8).sigmoid(), "gives probabilities .* gives: sigmoid"),
     ],
 )
 def test_what_is_no_logits(logits: Any, line: str) -> None:
     for look in (scrutiny.check_output, scrutiny.remarks):
         with pytest.raises(UserError, match=line):
             look(Says(logits), Two())
+
+
+class Ends(nn.Module):
+    """A network that ends with a softmax or a sigmoid."""
+
+    def __init__(self, end: str, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, channels, 1)
+        self.end = {"softmax": nn.Softmax(dim=1), "sigmoid": nn.Sigmoid(), "logits": nn.Identity()}[
+            end
+        ]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.end(self.conv(images))
+
+
+@pytest.mark.parametrize(
+    ("end", "channels", "class_map"),
+    [
+        ("softmax", 3, [2, [0, 1]]),
+        ("sigmoid", 3, [2, 0]),
+        ("sigmoid", 1, None),
+        ("softmax", 2, None),
+    ],
+)
+def test_probabilities_behind_a_class_map(end: str, channels: int, class_map: Any) -> None:
+    """The joined classes' numbers are no probabilities any more, and were some."""
+    entry = {
+        "use": "bpkd.networks.foreign.from_module",
+        "module": f"{__name__}.Ends",
+        "args": {"end": end, "channels": channels},
+        "num_classes": channels,
+        "class_map": class_map,
+    }
+    with seeded(0):
+        teacher = build_fitted(Teacher(**entry), Two.classes, "teacher")
+    with pytest.raises(UserError, match=f"say gives: {end} of a from_module"):
+        scrutiny.remarks(teacher, Two())
+    with seeded(0):
+        said = build_fitted(Teacher(**entry, gives=end), Two.classes, "teacher")
+    scrutiny.remarks(said, Two())
+    images = torch.rand(1, 3, 8, 8)
+    logits = said(images).logits
+    with seeded(0):
+        entry["args"] = {"end": "logits", "channels": channels}
+        logits_own = build_fitted(Teacher(**entry), Two.classes, "teacher")(images).logits
+    torch.testing.assert_close(
+        logits.softmax(dim=1), logits_own.softmax(dim=1), atol=1e-4, rtol=1e-3
+    )
+    wrong = {"softmax": "sigmoid", "sigmoid": "softmax"}[end]
+    with seeded(0):
+        entry["args"] = {"end": "logits", "channels": channels}
+        mistaken = build_fitted(Teacher(**entry, gives=wrong), Two.classes, "teacher")
+    with pytest.raises(UserError, match=f"gives: {wrong}, and its scores, from"):
+        mistaken(torch.rand(1, 3, 8, 8) * 50)
+    with pytest.raises(UserError, match="is not one of logits, softmax, sigmoid"):
+        build_fitted(Teacher(**entry, gives="percent"), Two.classes, "teacher")
 
 
 def test_a_teacher_that_knows_little_is_named() -> None:

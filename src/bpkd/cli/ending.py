@@ -90,10 +90,17 @@ class _Log:
 
 def _end(code: int, line: str) -> NoReturn:
     with suppress(OSError):
-        print(printable(f"bpkd: {' '.join(line.split())}"), file=sys.stderr, flush=True)
+        if code < 128 or _first():  # a signal is for all processes of a run, and one says so
+            print(printable(f"bpkd: {' '.join(line.split())}"), file=sys.stderr, flush=True)
     with suppress(OSError):
         try:
             sys.stdout.flush()
         except OSError:  # what is still in Python's buffer goes nowhere, instead of failing at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _first() -> bool:
+    """Whether this is the first, or the only, process of a run."""
+    known = sys.modules.get("lightning_utilities.core.rank_zero")
+    return getattr(getattr(known, "rank_zero_only", None), "rank", 0) in (0, None)

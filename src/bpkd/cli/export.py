@@ -9,6 +9,7 @@ import typer
 
 from bpkd.cli.common import Overrides, Run, Trust, app, bar, console
 from bpkd.support.formats import names
+from bpkd.support.messages import typed
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -90,7 +91,7 @@ def export(
         file, found = write(run, wish, *overrides or (), out=out, progress=bar)
     print(f"{file}: {file.stat().st_size / 1e6:.2f} MB; beside it {file}.yaml says how to use it")
     print(f"the same network, in a new process: {found.line()}")
-    print(f"next: bpkd compare {run} {file}")
+    print(f"next: bpkd compare {typed(run)} {typed(file)}")
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typer
 
 from bpkd.cli.common import Checkpoint, Overrides, Run, Split, Trust, app, bar, console
 from bpkd.cli.ending import log
-from bpkd.support.messages import printable
+from bpkd.support.messages import printable, typed
 
 if TYPE_CHECKING:
     from bpkd.report.effects import Effect
@@ -49,7 +49,7 @@ def train(
     with log(), own_recipe(beside=True), trusted(trust):
         folder = run(recipe, *changes, resume=resume, overwrite=overwrite, progress=not quiet)
     print(f"{folder} holds the student (student.safetensors) and its numbers")
-    print(f"next: bpkd evaluate {folder}")
+    print(f"next: bpkd evaluate {typed(folder)}")
 
 
 @app.command()

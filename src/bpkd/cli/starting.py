@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bpkd.cli.common import Overrides, Trust, app, bar, put
+from bpkd.support.messages import typed
 
 Data = Annotated[Path, typer.Argument(help="Folder of images and annotations of any tool.")]
 Teacher = Annotated[
@@ -122,4 +123,4 @@ def distill(
         print("stopped; the last checkpoint is written: go on with --resume")
         raise typer.Exit(130) from None
     print(f"{folder} holds the student (student.safetensors) and its numbers")
-    print(f"next: bpkd evaluate {folder}")
+    print(f"next: bpkd evaluate {typed(folder)}")

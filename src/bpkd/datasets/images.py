@@ -1,11 +1,8 @@
-"""Image files: finding them, reading them as RGB."""
+"""Image files: reading them as RGB."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -18,14 +15,20 @@ from torch import Tensor
 
 from bpkd.datasets.deep import FULL, Array, ValueRange, deep_values, is_deep, to_bytes
 from bpkd.errors import UserError
+from bpkd.support.memory import check_room
 from bpkd.support.messages import one_line
 
 #: Of the largest image that is read unless somebody says otherwise: 16384 x 16384.
 MAX_PIXELS = 2**28
-# What Pillow knows by its ending and cannot show, or shows by starting another program.
-_NO_PICTURES = {"BUFR", "EMF", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _ORIENTATION = 0x0112
+_PARTS = ((273, 279), (324, 325))  # TIFF's tags of where strips and tiles are, and how long
 _ROWS = 2048  # so many rows are converted at once
+# Bytes that a pixel takes while it is decoded and converted.
+_PIXEL = {"1": 4, "L": 4, "P": 5, "I;16": 8, "I": 10, "F": 10}
+_IN_PARTS = (
+    "cut it into tiles; bpkd predict --window reads JPEG, PNG and TIFF in bands where libvips is "
+    "installed (pip install 'bpkd[large]')"
+)
 _limit = Lock()
 
 
@@ -66,37 +69,6 @@ class Reading:
 AS_IT_IS = Reading()
 
 
-def files_below(folder: Path) -> list[Path]:
-    """The files in a folder and the folders below it, sorted.
-
-    Hidden files, and hidden folders such as ``.ipynb_checkpoints``, are passed over, and so is
-    what macOS packs beside them.
-    """
-    found: list[Path] = []
-    for where, folders, names in os.walk(folder, followlinks=True):
-        # os.walk goes by what is left in the list.
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        found += (Path(where, name) for name in names if not name.startswith("."))
-    return sorted(found)
-
-
-@cache
-def _endings() -> frozenset[str]:
-    endings = Image.registered_extensions()  # fills Image.OPEN, too
-    readable = Image.OPEN.keys() - _NO_PICTURES
-    return frozenset(end for end, name in endings.items() if name in readable)
-
-
-def is_image(file: Path) -> bool:
-    """Whether Pillow reads files of that ending."""
-    return file.suffix.lower() in _endings()
-
-
-def image_files(folder: Path) -> Iterator[Path]:
-    """The images in a folder and the folders below it, sorted; hidden ones are passed over."""
-    return filter(is_image, files_below(folder))
-
-
 def read_image(file: Path | Encoded, reading: Reading = AS_IT_IS) -> Tensor:
     """An image of any format that Pillow reads, as uint8 RGB (3, H, W).
 
@@ -130,6 +102,8 @@ def open_image(
                     f"the file is your own, set max_pixels to {width * height} or more"
                 )
             rawmode = _rawmode(image)
+            bytes_ = width * height * _PIXEL.get(image.mode, 7)
+            check_room(bytes_, f"reading {file} ({width}x{height}) as a whole", _IN_PARTS)
             image.load()
             turned = _orientation(image) if upright else 1
             shown = ImageOps.exif_transpose(image) if turned != 1 else image
@@ -155,13 +129,30 @@ def stored_deep(file: Path | Encoded) -> bool:
         return False
 
 
-def orientation(file: Path | Encoded) -> tuple[int, tuple[int, int]]:
-    """EXIF's orientation, 1 to 8, where 1 is upright or not said; and the size in the header."""
+@dataclass(frozen=True)
+class Glance:
+    """What a file's header says of its image.
+
+    Attributes:
+        format: Pillow's name of it; empty where the file cannot be read.
+        size: height and width, as the file has them.
+        orientation: EXIF's, 1 to 8, where 1 is upright or not said.
+        end: where the last strip or tile of a TIFF ends, in bytes; 0 in other formats.
+    """
+
+    format: str = ""
+    size: tuple[int, int] = (0, 0)
+    orientation: int = 1
+    end: int = 0
+
+
+def glance(file: Path | Encoded) -> Glance:
+    """What a file's header says; nothing is decoded."""
     try:
         with _opened(file) as image:
-            return _orientation(image), image.size
+            return Glance(image.format or "", image.size[::-1], _orientation(image), _end(image))
     except Exception:  # as above
-        return 1, (0, 0)
+        return Glance()
 
 
 def _opened(file: Path | Encoded) -> Image.Image:
@@ -181,6 +172,15 @@ def _rawmode(image: Image.Image) -> Any:
     tiles = getattr(image, "tile", ())
     arguments = tiles[0][3] if tiles else None
     return arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+
+
+def _end(image: Image.Image) -> int:
+    tags = getattr(image, "tag_v2", {})
+    for offsets, counts in _PARTS:
+        if offsets in tags and counts in tags:
+            ends = np.atleast_1d(tags[offsets]) + np.atleast_1d(tags[counts])
+            return int(ends.max(initial=0))
+    return 0
 
 
 def _orientation(image: Image.Image) -> int:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from bpkd.datasets.classes import as_colour, class_list
 from bpkd.datasets.colours import spaced_palette
 from bpkd.datasets.deep import Array
-from bpkd.datasets.images import AS_IT_IS, Encoded, Reading, orientation
+from bpkd.datasets.images import AS_IT_IS, Encoded, Reading, glance
 from bpkd.datasets.labels import LabelReader
 from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
@@ -74,8 +74,9 @@ class Labelled(Dataset[tuple[Tensor, Tensor]]):
         """Whether EXIF turns an image, and its size does not tell if its label map is turned."""
         if not self.reading.upright:
             return False
-        how, size = orientation(self.image_file(index))
-        return how in (2, 3, 4) or (how != 1 and size[0] == size[1])
+        seen = glance(self.image_file(index))
+        how = seen.orientation
+        return how in (2, 3, 4) or (how != 1 and seen.size[0] == seen.size[1])
 
     def _read_as(self, reading: Reading, count: int) -> None:
         """Read images and label maps that way; the range is measured where it is not given.

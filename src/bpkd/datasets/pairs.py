@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bpkd.datasets.images import image_files
+from bpkd.datasets.image_files import image_files
 from bpkd.datasets.lists import is_pair, listed_images, listed_pairs, read_lines
 from bpkd.datasets.unpaired import Pair, collected, no_label_map, no_pair
 from bpkd.errors import UserError

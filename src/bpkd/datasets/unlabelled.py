@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bpkd.datasets.deep import ValueRange
-from bpkd.datasets.images import MAX_PIXELS, Reading, image_files, read_image
+from bpkd.datasets.image_files import image_files
+from bpkd.datasets.images import MAX_PIXELS, Reading, read_image
 from bpkd.datasets.labelled import Labelled
 from bpkd.datasets.lists import read_lines
 from bpkd.errors import UserError

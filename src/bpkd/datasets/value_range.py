@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bpkd.datasets.bands import in_bands
 from bpkd.datasets.deep import FULL, least_bits
 from bpkd.datasets.images import AS_IT_IS, Encoded, Reading, deep, open_image, stored_deep
 from bpkd.errors import UserError
@@ -56,6 +57,9 @@ def _greatest(files: Sequence[Path | Encoded], max_pixels: int) -> float | None:
     for file in files:
         try:
             if not stored_deep(file):
+                continue
+            if bands := in_bands(file, Reading(upright=False, max_pixels=max_pixels)):
+                found.append(bands.greatest())
                 continue
             values = deep(open_image(file, max_pixels=max_pixels), file)
         except UserError:  # it is told when the image is read

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bpkd.datasets.images import image_files
+from bpkd.datasets.image_files import image_files
 from bpkd.errors import UserError
 
 #: A photo, and the name of what is written for it, relative to the folder of the results.

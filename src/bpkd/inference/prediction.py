@@ -11,18 +11,29 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from bpkd.datasets.bands import Bands, Unreadable, in_bands
 from bpkd.datasets.classes_file import write_classes
-from bpkd.datasets.images import read_image
+from bpkd.datasets.images import Reading, glance, read_image
 from bpkd.datasets.value_range import measured
 from bpkd.errors import UserError
 from bpkd.inference.instance_prediction import predict_instances
+from bpkd.inference.large import segment
 from bpkd.inference.overlay import overlay
 from bpkd.inference.photos import jobs
 from bpkd.inference.predictor import Predictor, predictor
-from bpkd.inference.windows import Inference, build_inference, confident, slide
-from bpkd.inference.windows import predict as classes_of
+from bpkd.inference.windows import (
+    Choice,
+    Inference,
+    Windows,
+    above,
+    build_inference,
+    chosen,
+    slide,
+    sliding,
+    surest,
+)
 from bpkd.recipe.instance import InstanceRecipe
 from bpkd.support.files import replacing
 from bpkd.support.memory import enough_memory
@@ -106,33 +117,16 @@ def predict(
     if window is not None:
         step = max(1, window * 2 // 3)
         inference = partial(slide, window=(window, window), stride=(step, step))
-    palette = source.palette
-    ignored = 255 if len(palette) <= 255 else 65535
+    way = _Way(network, reading, inference, source.palette, Path(out), confidence)
     done = Predicted()
     for file, name in progress(photos):
         try:
-            image = read_image(file, reading)
-            _check_size(file, image, inference)
-        except UserError as error:
+            way.segment(file, name)
+        except Unreadable as error:
             if len(photos) == 1:
                 raise
             done.failures.append(str(error))
             continue
-        dtype = torch.uint8 if len(palette) <= 256 else torch.int32
-        with enough_memory(f"{file} is {image.shape[2]}x{image.shape[1]}: take --window 512"):
-            if confidence is None:
-                labels = classes_of(network, image[None], inference, dtype)[0]
-            else:
-                labels = confident(
-                    network, image[None], inference, confidence, ignored, torch.int32
-                )[0]
-        if confidence is not None:
-            _save(_indices(labels, palette, ignored), Path(out) / "labels" / name)
-            done.count += 1
-            continue
-        # The label map last: where it is, its overlay is.
-        _save(_laid_over(image, labels, palette), Path(out) / "overlays" / name)
-        _save(_indices(labels, palette), Path(out) / "labels" / name)
         done.count += 1
     if confidence is not None:
         write_classes(Path(out), source)
@@ -147,11 +141,71 @@ def _check_confidence(source: Predictor, confidence: float | None) -> None:
         )
 
 
-def _check_size(file: Path, image: Tensor, inference: Inference) -> None:
+@dataclass(frozen=True)
+class _Way:
+    """How a photo becomes a label map.
+
+    Attributes:
+        network: on its device.
+        reading: of photos.
+        inference: whole, or by windows.
+        palette: the classes' colours.
+        out: where the predictions go.
+        confidence: see :func:`predict`.
+    """
+
+    network: nn.Module
+    reading: Reading
+    inference: Inference
+    palette: Sequence[tuple[int, int, int]]
+    out: Path
+    confidence: float | None
+
+    def segment(self, file: Path, name: str) -> None:
+        """Write a photo's label map, and its overlay where one is wanted.
+
+        Raises:
+            Unreadable: the photo cannot be read.
+            UserError: something cannot be written, or memory runs out.
+        """
+        labels, ignored = self.out / "labels" / name, None
+        overlay: Path | None = self.out / "overlays" / name
+        choice: Choice = surest
+        if self.confidence is not None:
+            ignored, overlay = 255 if len(self.palette) <= 255 else 65535, None
+            choice = above(self.confidence, ignored, self.inference)
+        photo, windows = self._read(file)
+        height, width = photo.shape[-2:]
+        with enough_memory(f"{file} is {width}x{height}: take --window 512"):
+            if isinstance(photo, Bands):
+                assert windows is not None
+                places = labels, overlay
+                segment(self.network, photo, windows, choice, self.palette, places, ignored)
+                return
+            dtype = torch.uint8 if len(self.palette) <= 256 and ignored is None else torch.int32
+            found = chosen(self.network, photo[None], self.inference, choice, dtype)[0]
+        # The label map last: where it is, its overlay is.
+        if overlay is not None:
+            _save(_laid_over(photo, found, self.palette), overlay)
+        _save(_indices(found, self.palette, ignored), labels)
+
+    def _read(self, file: Path) -> tuple[Tensor | Bands, Windows | None]:
+        """A photo, in bands where it is large, and the windows in which it is gone over."""
+        try:
+            windows = sliding(self.network, self.inference, glance(file).size)
+            if windows is None:
+                _check_size(file)
+            bands = in_bands(file, self.reading) if windows else None
+            photo: Tensor | Bands = read_image(file, self.reading) if bands is None else bands
+            return photo, windows
+        except UserError as error:
+            raise Unreadable(str(error)) from error
+
+
+def _check_size(file: Path) -> None:
     """Refuse what no machine holds: a network's features of a very large image."""
-    height, width = image.shape[1:]
-    windows = isinstance(inference, partial) and inference.func is slide
-    if height * width > _WHOLE and not windows:
+    height, width = glance(file).size
+    if height * width > _WHOLE:
         raise UserError(
             f"{file} has {width}x{height} pixels, too many to be segmented as a whole: give "
             "sliding windows, e.g. --window 1024"

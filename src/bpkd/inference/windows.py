@@ -8,12 +8,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from bpkd.datasets.bands import Bands
 from bpkd.datasets.transforms import rescaled_size, to_float
 from bpkd.networks.base import resize
 from bpkd.recipe.sections import Evaluation
 
 #: A network and images (N, 3, H, W) in [0, 1] -> logits (N, C, H, W).
 Inference = Callable[[nn.Module, Tensor], Tensor]
+#: Scores (N, C, H, W) -> classes (N, H, W).
+Choice = Callable[[Tensor], Tensor]
+#: Height and width of a window, and rows and columns from one to the next.
+Windows = tuple[tuple[int, int], tuple[int, int]]
 
 # So many logits at the image's own size are held at once: 512 MiB of float32.
 _HELD = 2**27
@@ -24,17 +29,24 @@ def whole(network: nn.Module, images: Tensor) -> Tensor:
 
     A file's network that takes no image so large goes over it in windows.
     """
-    if windows := _windows(network, images):
+    if windows := _windows(network, images.shape[-2:]):
         return slide(network, images, *windows)
     return resize(network(images).logits, images.shape[-2:])
 
 
-def _windows(network: nn.Module, images: Tensor) -> tuple[tuple[int, int], tuple[int, int]] | None:
+def _windows(network: nn.Module, images: Sequence[int]) -> Windows | None:
     """Window and stride for images larger than the one size that a network takes, or None."""
     size: tuple[int, int] | None = getattr(network, "only_size", None)
-    if size is None or (images.shape[-2] <= size[0] and images.shape[-1] <= size[1]):
+    if size is None or (images[0] <= size[0] and images[1] <= size[1]):
         return None
     return size, (max(1, size[0] * 2 // 3), max(1, size[1] * 2 // 3))
+
+
+def sliding(network: nn.Module, inference: Inference, size: Sequence[int]) -> Windows | None:
+    """Window and stride in which images (H, W) are gone over; None where they are not."""
+    if isinstance(inference, partial) and inference.func is slide:
+        return inference.keywords["window"], inference.keywords["stride"]
+    return _windows(network, size) if inference is whole else None
 
 
 def slide(
@@ -52,7 +64,7 @@ def slide(
         stride: rows and columns from a window to the next.
     """
     total: Tensor | None = None
-    for rows, columns, logits in _pieces(network, images, window, stride):
+    for rows, columns, logits in pieces(network, images, window, stride):
         if total is None:
             total = logits.new_empty(*logits.shape[:2], *images.shape[-2:])
         total[..., rows, columns] = logits
@@ -60,8 +72,8 @@ def slide(
     return total
 
 
-def _pieces(
-    network: nn.Module, images: Tensor, window: tuple[int, int], stride: tuple[int, int]
+def pieces(
+    network: nn.Module, images: Tensor | Bands, window: tuple[int, int], stride: tuple[int, int]
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """What :func:`slide` gives, piece by piece: rows, columns, and the logits there.
 
@@ -115,7 +127,7 @@ def _parts(columns: Sequence[slice], width: int, held: int) -> Iterator[tuple[in
             left = end
 
 
-def _cut(network: nn.Module, images: Tensor, rows: slice, columns: slice) -> Tensor:
+def _cut(network: nn.Module, images: Tensor | Bands, rows: slice, columns: slice) -> Tensor:
     """A window of images as the network takes it; only it is converted and moved."""
     parameter = next(network.parameters(), None)
     cut = images[..., rows, columns]
@@ -191,33 +203,16 @@ def predict(
         inference: how logits are got.
         dtype: of the classes.
     """
-    everything = slice(None)
-    if inference is whole and (windows := _windows(network, images)):
-        inference = partial(slide, window=windows[0], stride=windows[1])
-    if inference is whole:
-        logits = network(_cut(network, images, everything, everything)).logits
-        return _classes(logits, images.shape[-2:]).to(images.device, dtype)
-    if isinstance(inference, partial) and inference.func is slide:
-        shape = len(images), *images.shape[-2:]
-        classes = torch.empty(shape, dtype=dtype, device=images.device)
-        for rows, columns, logits in _pieces(network, images, **inference.keywords):
-            classes[:, rows, columns] = logits.argmax(dim=1).to(dtype)
-        return classes
-    logits = inference(network, _cut(network, images, everything, everything))
-    return logits.argmax(dim=1).to(images.device, dtype)
+    return chosen(network, images, inference, surest, dtype)
 
 
-@torch.inference_mode()
-def confident(
-    network: nn.Module,
-    images: Tensor,
-    inference: Inference,
-    confidence: float,
-    ignore_index: int,
-    dtype: torch.dtype = torch.int64,
-) -> Tensor:
-    """As :func:`predict`; ``ignore_index`` where the class is less probable than ``confidence``."""
+def surest(scores: Tensor) -> Tensor:
+    """Scores (N, C, H, W) -> the classes of the greatest (N, H, W)."""
+    return scores.argmax(dim=1)
 
+
+def above(confidence: float, ignore_index: int, inference: Inference) -> Choice:
+    """Scores -> their classes; ``ignore_index`` where the class is less probable."""
     views = inference.keywords if getattr(inference, "func", None) is averaged else {}  # type: ignore[attr-defined]
     several = len(views.get("scales", (1,))) * (1 + views.get("flip", False)) > 1
 
@@ -226,15 +221,30 @@ def confident(
         best, found = shares.max(dim=1)
         return found.where(best >= confidence, ignore_index)
 
-    if isinstance(inference, partial) and inference.func is slide:
-        shape = len(images), *images.shape[-2:]
-        out = torch.empty(shape, dtype=dtype, device=images.device)
-        for rows, columns, logits in _pieces(network, images, **inference.keywords):
-            out[:, rows, columns] = classes(logits).to(dtype)
-        return out
-    everything = slice(None)
-    logits = inference(network, _cut(network, images, everything, everything))
-    return classes(logits).to(images.device, dtype)
+    return classes
+
+
+@torch.inference_mode()
+def chosen(
+    network: nn.Module, images: Tensor, inference: Inference, choice: Choice, dtype: torch.dtype
+) -> Tensor:
+    """As :func:`predict`, with another choice from each pixel's scores than the greatest."""
+    size = images.shape[-2:]
+    if windows := sliding(network, inference, size):
+        classes = torch.empty(len(images), *size, dtype=dtype, device=images.device)
+        for rows, columns, logits in pieces(network, images, *windows):
+            classes[:, rows, columns] = choice(logits).to(dtype)
+        return classes
+    if inference is whole and choice is surest:
+        found = _classes(network(_whole(network, images)).logits, size)
+    else:
+        found = choice(inference(network, _whole(network, images)))
+    return found.to(images.device, dtype)
+
+
+def _whole(network: nn.Module, images: Tensor) -> Tensor:
+    """Images as the network takes them."""
+    return _cut(network, images, slice(None), slice(None))
 
 
 def _classes(logits: Tensor, size: Sequence[int]) -> Tensor:

@@ -21,6 +21,7 @@ from bpkd.errors import UserError
 from bpkd.inference.overlay import Picture, colourise, overlay
 from bpkd.inference.predictor import device_of
 from bpkd.inference.windows import Inference, predict, whole
+from bpkd.report.plain_text import in_plain_text
 from bpkd.support.files import replacing
 
 #: So many pictures side by side fit a page.
@@ -118,7 +119,7 @@ def save(figure: Figure, file: Path) -> None:
     """Write a figure, whole or not at all."""
     kind = check_kind(file)
     with replacing(file) as temporary:
-        figure.savefig(temporary, dpi=120, format=kind)
+        in_plain_text(figure).savefig(temporary, dpi=120, format=kind)
 
 
 def _draw(

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from bpkd.errors import UserError
+from bpkd.report.plain_text import in_plain_text
 from bpkd.report.sheet_page import Panel, draw, legend, shrunk
 from bpkd.report.sheet_targets import drawn
 from bpkd.support.files import check_writable, replacing
@@ -71,7 +72,7 @@ def contact_sheet(
         raise UserError(f"none of the {len(indices)} images can be shown: {left_out[0]}")
     figure = draw(panels, legend(counts, data), title)
     with replacing(file) as temporary:
-        figure.savefig(temporary, dpi=120, format=kind)
+        in_plain_text(figure).savefig(temporary, dpi=120, format=kind)
     return left_out
 
 

@@ -16,6 +16,7 @@ import torchvision
 from torch import nn
 
 import bpkd
+from bpkd.support.addresses import told_command
 from bpkd.support.files import replacing
 
 NAME = "environment.json"
@@ -49,7 +50,7 @@ def environment() -> dict[str, str]:
         "platform": platform.platform(),
         "gpu": gpu,
         "threads": str(torch.get_num_threads()),
-        "command": " ".join(sys.argv),
+        "command": told_command(sys.argv),
     }
 
 

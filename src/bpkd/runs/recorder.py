@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback
 
 from bpkd.runs.folder import RunFolder, is_first
@@ -87,17 +89,25 @@ class Recorder(Callback):
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             self.training.append({"iteration": iteration, "lr": rate, **values})
         check_weights(module, iteration)
-        stop = self._stop(trainer)
+        stop = self.asked(trainer)
         last = iteration >= trainer.max_steps
         if stop or last or self.due(trainer) or iteration % self.checkpoint_every == 0:
             self.save(trainer)
         if stop and not (last and not self.validate_every):
-            raise Stopped(stop, iteration)
+            raise self.stopped(trainer, stop)
 
-    def on_validation_batch_end(self, *_: Any) -> None:
+    def on_validation_batch_end(
+        self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
         """A validation need not go on: its checkpoint is there, and it is done again."""
-        if self.stop:
-            raise Stopped(self.stop, self.iteration)
+        if trainer.world_size > 1:
+            loader = trainer.val_dataloaders
+            # The last batches of some processes have no counterpart in others to agree with.
+            images = len(range(0, loader.sampler.stop, trainer.world_size)) - 1
+            if batch_idx >= images // loader.batch_size:
+                return
+        if stop := self.asked(trainer):
+            raise self.stopped(trainer, stop)
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """The student, a row of scores, and the checkpoint where they are the best."""
@@ -154,24 +164,28 @@ class Recorder(Callback):
         for table in (self.training, self.metrics):
             table.path = self.run.place / table.path.name
 
-    def _stop(self, trainer: lightning.Trainer) -> int:
-        """The signal that this run is to stop for; all processes agree on the iteration."""
+    def asked(self, trainer: lightning.Trainer) -> int:
+        """The signal that this run is to stop for, or 0; all processes ask, and get the same."""
         if trainer.world_size == 1:
             return self.stop
-        asked = trainer.strategy.reduce_boolean_decision(bool(self.stop), all=False)
-        return (self.stop or signal.SIGTERM) if asked else 0
+        own = torch.tensor(self.stop, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(own, reduce_op="max"))
+
+    def stopped(self, trainer: lightning.Trainer, number: int) -> BaseException:
+        """What ends a process of a run that stops for a signal."""
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        if isinstance(environment, LightningEnvironment) and not trainer.is_global_zero:
+            return SystemExit(0)  # the first one, which began it, would be killed for anything else
+        return Stopped(number, self.iteration)
 
     @contextmanager
-    def interruptible(self, trainer: lightning.Trainer | None = None) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """A signal once: stop after this iteration, with a checkpoint. Twice: stop at once."""
 
         def handler(number: int) -> None:
             if self.stop:
                 raise Signalled(number)
-            self.stop = number
-            launcher = trainer.strategy.launcher if trainer is not None else None
-            if number != signal.SIGINT and launcher is not None:
-                launcher.kill(number)  # Ctrl-C reaches the other processes by itself
+            self.stop = number  # further processes hear of it after their iteration
             if number == signal.SIGINT:
                 say("\nstopping after this iteration; Ctrl-C again to stop at once")
 

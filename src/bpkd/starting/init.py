@@ -15,6 +15,7 @@ from bpkd.starting.choosing import choose
 from bpkd.starting.looking import Look, look
 from bpkd.starting.machine import Machine, this_machine
 from bpkd.support.files import check_writable, replacing
+from bpkd.support.messages import typed
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Started:
         runs = [run for run in (self.teacher_run, self.student_run) if run]
         picture = f"bpkd compare {' '.join(runs)} --out picture.png"
         recipes = [file for file in (self.teacher, self.student) if file]
-        trains = [f"bpkd train {file}" for file in recipes]
+        trains = [f"bpkd train {typed(file)}" for file in recipes]
         check = f"bpkd data check {recipes[0]}"
         return [*([] if self.teacher else [check]), *trains, picture]
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+
+#: Keys whose values nobody else should read, and these.
+_KEYS = re.compile(
+    r"(?i)((?<![a-z])(?:[\w.-]*[._-])?(?:api_?key|access_?key|secret|password|passwd|token)"
+    r"\s*[=:]\s*)(?!null\b)(?:'[^']*'|\"[^\"]*\"|[^,}\]]+)"
+)
 
 
 def is_address(path: str | Path) -> bool:
@@ -25,3 +32,13 @@ def without_secrets(text: str) -> str:
     """
     text = re.sub(r"(?i)(https?://)[^\s/@'\"]*@", r"\1", text)
     return re.sub(r"(?i)(https?://[^\s?#'\"]*)\?[^\s'\"]*", r"\1", text)
+
+
+def told_command(words: Sequence[str]) -> str:
+    """A command as it may be written down: without passwords, in addresses and in keys.
+
+    Example:
+        >>> told_command(["bpkd", "train", "loggers.wandb.api_key=12 3", "x={token: 'abc'}", "n=3"])
+        'bpkd train loggers.wandb.api_key=*** x={token: ***} n=3'
+    """
+    return without_secrets(" ".join(_KEYS.sub(r"\1***", word) for word in words))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,14 @@ _SAID = re.compile(
 )
 #: The memory that workers hand batches over in; in containers it is small.
 _SHARED = re.compile(r"shared memory|/torch_\d+|bus error", re.IGNORECASE)
+
+#: What is needed and less is not worth a question.
+_SMALL = 2**27
+#: A container's limit and what it uses of it, in today's kernels and in older ones.
+_GROUPS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 
 
 @contextmanager
@@ -75,3 +84,64 @@ def _readable(size: str) -> str:
     if unit != "bytes":
         return size
     return f"{int(count) / 2**30:.2f} GiB" if int(count) >= 2**24 else size
+
+
+def check_room(needed: int, what: str, advice: str) -> None:
+    """Refuse what the machine has no memory for, before it is begun.
+
+    A system that promises more than it has ends the process instead, without a word.
+
+    Args:
+        needed: bytes.
+        what: takes them, for the message.
+        advice: what takes less.
+
+    Raises:
+        UserError: more than are free.
+    """
+    if needed < _SMALL:
+        return
+    free = available()
+    if free is not None and needed > free:
+        raise UserError(
+            f"out of memory: {what} takes {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB "
+            f"are free; {advice}"
+        )
+
+
+def available() -> int | None:
+    """Bytes of memory that this process can still have; None where the system does not say.
+
+    The least of what the machine has left, what a container's limit leaves, and ``ulimit -v``.
+
+    Example:
+        >>> (available() or 1) > 0
+        True
+    """
+    found: list[int] = []
+    with suppress(OSError, ValueError, IndexError):
+        text = Path("/proc/meminfo").read_text()
+        found.append(int(text.split("MemAvailable:")[1].split()[0]) * 1024)
+    for limit, used in _GROUPS:
+        with suppress(OSError, ValueError):
+            group = Path("/sys/fs/cgroup")
+            most = int((group / limit).read_text())
+            # Pages of files count as used, and are given back when they are needed.
+            taken = int((group / used).read_text()) - _files(group / used)
+            found.append(max(most - taken, 0))
+    with suppress(ImportError, OSError, ValueError):
+        import resource  # noqa: PLC0415  # not on Windows
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if most != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            found.append(max(most - pages * resource.getpagesize(), 0))
+    return min(found, default=None)
+
+
+def _files(beside: Path) -> int:
+    """Bytes of a container that hold pages of files."""
+    numbers = dict(
+        line.split() for line in beside.with_name("memory.stat").read_text().splitlines()
+    )
+    return int(numbers.get("inactive_file", 0)) + int(numbers.get("active_file", 0))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from traceback import extract_tb
 from typing import Any
 from unicodedata import category
@@ -41,12 +42,18 @@ def printable(text: str) -> str:
         >>> printable("a" + chr(27) + "[31m.png")
         'a\\\\x1b[31m.png'
     """
-    return "".join(c if c == "\n" or not _commands(c) else f"\\x{ord(c):02x}" for c in text)
+    return "".join(c if c == "\n" or not _commands(c) else _escaped(c) for c in text)
 
 
 def _commands(character: str) -> bool:
-    """Whether a character is for terminals: control, or turning the direction of writing."""
-    return category(character) == "Cc" or character in _DIRECTIONS
+    """Whether a character is for terminals: control, or turning the direction of writing; or is
+    none: a byte of a file's name that is no text."""
+    return category(character) in ("Cc", "Cs") or character in _DIRECTIONS
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code & 0xFF if 0xDC80 <= code <= 0xDCFF else code:02x}"
 
 
 def raised(error: Exception) -> str:
@@ -73,3 +80,14 @@ def say(text: str) -> None:
     """Print a line of a run's log; one that cannot be written does not stop the run."""
     with suppress(OSError):
         print(text, flush=True)
+
+
+def typed(path: object) -> str:
+    """A path as it can be typed after a command: in quotes where it has to be, never an option.
+
+    Example:
+        >>> typed("runs/a"), typed("my run"), typed("-x")
+        ('runs/a', "'my run'", './-x')
+    """
+    text = str(path)
+    return quote(f"./{text}" if text.startswith("-") else text)

@@ -37,6 +37,12 @@ def read_checkpoint(path: str | Path) -> Any:
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights; give the path of an existing file")
     try:
+        path.open(
+            "rb"
+        ).close()  # safetensors says of a file that may not be read that there is none
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         try:

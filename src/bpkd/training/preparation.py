@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from bpkd.recipe.schema import Recipe
-from bpkd.runs.recorder import Recorder, Stopped
+from bpkd.runs.recorder import Recorder
 from bpkd.support.messages import say
 from bpkd.support.seeds import seeded
 from bpkd.support.tensors import write_tensors
@@ -65,6 +65,6 @@ class Preparation(Callback):
         seed = recipe.seed + 1
         loader = training_batches(recipe, self.parts, self.parts.data, trainer, seed, iterations)
         for images, target in loader:
-            if self.run.stop:
-                raise Stopped(self.run.stop, 0)
+            if stop := self.run.asked(trainer):
+                raise self.run.stopped(trainer, stop)
             yield images.to(module.device), task.target(target, module.device)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bpkd.datasets.building import build_data
 from bpkd.datasets.checking.first_look import look
 from bpkd.errors import UserError
+from bpkd.recipe.instance import InstanceRecipe
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.schema import Recipe
 from bpkd.recipe.trust import own_recipe
 from bpkd.runs.folder import RunFolder, is_first, opened
 from bpkd.runs.recorder import Stopped
 from bpkd.runs.resuming import check_fits, other_ways, read_last
-from bpkd.support.memory import enough_memory, out_of_memory
+from bpkd.support.memory import check_room, enough_memory, out_of_memory
 from bpkd.support.messages import one_line
 from bpkd.support.tensors import write_student_of, write_tensors
 from bpkd.training.building import Parts, build
@@ -24,6 +26,9 @@ from bpkd.training.loggers import check_loggers, end_loggers
 from bpkd.training.loop import Loop, build_loop
 from bpkd.training.scrutiny import scrutinise
 from bpkd.training.trainer import quiet
+
+#: Bytes of a pixel of a batch: three numbers and its label.
+_PIXEL = 3 * 4 + 8
 
 
 @own_recipe()
@@ -54,6 +59,8 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     check_loggers(recipe.loggers or ())
+    if resume and recipe.max_iters == 0:
+        _map_as_kept(recipe)
     with enough_memory(recipe.with_less_memory()), opened(recipe, resume, overwrite) as folder:
         if recipe.max_iters and not folder.done:
             _trained(recipe, folder, progress)
@@ -65,6 +72,7 @@ def train(
 def _trained(recipe: Recipe, folder: RunFolder, progress: bool) -> None:
     """Build all parts of a run, begin its folder, and go."""
     quiet()
+    _check_batch(recipe)
     parts = build(recipe, folder.folder if folder.start else None)
     _begin(recipe, folder, parts)
     loop = build_loop(recipe, folder, parts, progress)
@@ -77,11 +85,29 @@ def _trained(recipe: Recipe, folder: RunFolder, progress: bool) -> None:
 def _untrained(recipe: Recipe, folder: RunFolder) -> None:
     """A run of no iterations: a network as its checkpoint has it, to evaluate and compare."""
     data = build_data(recipe, "train")
+    val = build_data(recipe, "val") if recipe.data.val else None
     student = build_measured(recipe, data.classes)
-    folder.begin(recipe, data, student)
+    looked = look(data, val, recipe.data) if is_first() else None
+    folder.begin(recipe, data, student, looked=looked)
     if folder.lock is not None:
         write_tensors(student, folder.place / "student.safetensors")
         folder.take_over()
+
+
+def _map_as_kept(recipe: Recipe) -> None:
+    """Make a class_map of names that of indices which a run keeps, to be held against it."""
+    with suppress(UserError):  # what it is built of may have been moved since
+        build_measured(recipe, build_data(recipe, "train").classes)
+
+
+def _check_batch(recipe: Recipe) -> None:
+    """Refuse a batch whose images and labels alone no memory here takes."""
+    if isinstance(recipe, InstanceRecipe):
+        return
+    height, width = recipe.augment.crop
+    needed = recipe.batch_size * height * width * _PIXEL
+    what = f"a batch of {recipe.batch_size:,} crops of {height}x{width}"
+    check_room(needed, what, recipe.with_less_memory())
 
 
 def _begin(recipe: Recipe, folder: RunFolder, parts: Parts) -> None:
@@ -105,7 +131,7 @@ def _fit(loop: Loop, parts: Parts, recipe: Recipe) -> None:
     if last is not None:
         check_fits(last, distiller)
     try:
-        with run.interruptible(trainer):
+        with run.interruptible():
             if start and run.pending(trainer):  # it was cut off in its validation
                 trainer.validate(distiller, loop.val_batches, verbose=False, **options)
             if start < recipe.max_iters:

@@ -17,6 +17,8 @@ from bpkd.inference.tasks import build_task
 from bpkd.metrics.confusion import ConfusionMatrix
 from bpkd.metrics.measures import Scores
 from bpkd.networks.base import SegOutput, resize
+from bpkd.networks.class_map import ClassMapped
+from bpkd.networks.foreign.scores import kind_of
 from bpkd.networks.probe import NotTaken
 from bpkd.recipe.loading import load_recipe
 from bpkd.support.seeds import seeded
@@ -71,7 +73,9 @@ def check_output(teacher: nn.Module, data: Any) -> None:
         UserError: it gives another number of classes, whole numbers, numbers that are not finite,
             or probabilities.
     """
-    _checked(_logits(teacher, _image(data[0][0])), len(data.classes))
+    logits, kind = _logits(teacher, _image(data[0][0]))
+    _checked(logits, len(data.classes))
+    _check_kind({kind}, teacher)
 
 
 def remarks(teacher: nn.Module, data: Any) -> list[str]:
@@ -83,16 +87,19 @@ def remarks(teacher: nn.Module, data: Any) -> list[str]:
     classes, ignored = data.classes, data.ignore_index
     matrix = ConfusionMatrix(len(classes), ignored)
     counts = torch.zeros(len(classes), dtype=torch.long)
+    kinds: set[str] = set()
     step = max(len(data) // _IMAGES, 1)
     for index in list(range(0, len(data), step))[:_IMAGES]:
         picture, labels = data[index]
         image, target = _image(picture), torch.as_tensor(labels).long()
-        logits = _logits(teacher, image)
+        logits, kind = _logits(teacher, image)
+        kinds.add(kind)
         _checked(logits, len(classes))
         target = target[: image.shape[-2], : image.shape[-1]]
         matrix.update(resize(logits, target.shape).argmax(dim=1).cpu(), target[None])
         known = target[(target != ignored) & (target >= 0) & (target < len(classes))]
         counts += torch.bincount(known, minlength=len(classes))[: len(classes)]
+    _check_kind(kinds, teacher)
     scores = {name: value.tolist() for name, value in matrix.compute().items()}
     return _said(scores, counts, classes)
 
@@ -181,7 +188,11 @@ def _image(picture: Tensor) -> Tensor:
     return image[..., :height, : max(_PIXELS // height, 1)]
 
 
-def _logits(teacher: nn.Module, image: Tensor) -> Tensor:
+def _logits(teacher: nn.Module, image: Tensor) -> tuple[Tensor, str]:
+    """A teacher's logits, and what its own scores look like before they are mapped to classes."""
+    if isinstance(teacher, ClassMapped):
+        logits, kind = _logits(teacher.network, image)
+        return teacher.join(logits), kind
     teacher.eval()
     with torch.no_grad():
         output = teacher(image)
@@ -190,8 +201,7 @@ def _logits(teacher: nn.Module, image: Tensor) -> Tensor:
             f"teacher.use: the network gives {type(output).__name__}, expected a SegOutput; "
             "bpkd.networks.foreign.from_module makes one of it (module: the same path)"
         )
-    logits: Tensor = output.logits
-    return logits
+    return output.logits, kind_of(output.logits)
 
 
 def _checked(logits: Tensor, classes: int) -> None:
@@ -208,10 +218,26 @@ def _checked(logits: Tensor, classes: int) -> None:
             "teacher: its logits are not finite on an image of the data set; give an earlier "
             "checkpoint, or see to its normalisation (mean, std, scale)"
         )
-    sums = logits.float().sum(dim=1)
-    is_share = bool(logits.min() >= 0) and bool(((sums - 1).abs() < 1e-3).all())
-    if classes > 1 and is_share:
-        raise UserError(
-            "teacher: it gives probabilities (from 0 to 1, their sum 1); losses want logits: take "
-            "what comes before its softmax, e.g. in a module of your own that leaves it out"
-        )
+
+
+def _check_kind(kinds: set[str], teacher: nn.Module) -> None:
+    """Refuse probabilities where logits are wanted: nothing fails, and little is taught.
+
+    Args:
+        kinds: what its own scores look like, on each image.
+        teacher: may say ``gives: logits`` of scores that all lie between 0 and 1.
+    """
+    said = getattr(_own(teacher), "gives", None)
+    if len(kinds) != 1 or "logits" in kinds or (kinds == {"sigmoid"} and said == "logits"):
+        return
+    kind = kinds.pop()
+    sums = ", their sum 1" if kind == "softmax" else ""
+    raise UserError(
+        f"teacher: it gives probabilities (from 0 to 1{sums}); losses want logits: say gives: "
+        f"{kind} of a from_module or from_file, which makes logits of them, or leave the {kind} out"
+    )
+
+
+def _own(teacher: nn.Module) -> nn.Module:
+    """The network behind the map of its classes."""
+    return _own(teacher.network) if isinstance(teacher, ClassMapped) else teacher

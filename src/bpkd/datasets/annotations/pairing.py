@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bpkd.datasets.annotations.tree import Tree
-from bpkd.datasets.images import is_image
+from bpkd.datasets.image_files import is_image
 
 _MASK = (
     r"(?:masks?|labels?|annots?|annotations?|gts?|groundtruths?|segmentations?|segmentationclass"

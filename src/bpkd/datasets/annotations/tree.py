@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from bpkd.datasets.annotations.common import split_of
-from bpkd.datasets.images import files_below, is_image
+from bpkd.datasets.image_files import files_below, is_image
 from bpkd.errors import UserError
 from bpkd.support.messages import one_line
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bpkd.datasets.deep import Array
-from bpkd.datasets.images import orientation
+from bpkd.datasets.images import glance
 from bpkd.errors import UserError
 
 _UPRIGHT = {
@@ -46,9 +46,9 @@ class Turning:
         self._orientation = 1
         if own is None or own == size:
             return
-        self._orientation, (width, height) = orientation(image)
-        stored = (height, width)
-        if own != stored or self._orientation not in _UPRIGHT:
+        seen = glance(image)
+        self._orientation = seen.orientation
+        if own != seen.size or self._orientation not in _UPRIGHT:
             raise UserError(
                 f"{image} is {size[1]}x{size[0]} and its annotation {where} is of "
                 f"{own[1]}x{own[0]} (width x height): both must have one size; put the photo "

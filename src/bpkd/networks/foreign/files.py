@@ -74,6 +74,7 @@ def from_file(
     std: Colour | None = None,
     scale: float | None = None,
     rgb: bool | None = None,
+    gives: str | None = None,
 ) -> ForeignNetwork:
     """An ONNX, OpenVINO or TorchScript file or an exported program, as a teacher.
 
@@ -90,6 +91,7 @@ def from_file(
         std: the same.
         scale: what images in [0, 1] are multiplied by first.
         rgb: False for a network that wants blue first.
+        gives: ``softmax`` or ``sigmoid`` where it ends with one: logits are made of them.
 
     Raises:
         UserError: no such file, or one that holds something else, e.g. a state dict.
@@ -113,7 +115,7 @@ def from_file(
     if metadata.get("output") == '"labels"':
         raise UserError(f"{path}: gives labels, a teacher needs logits: export without --argmax")
     own = num_classes if names is None or num_classes is not None else len(names)
-    foreign = ForeignNetwork(program, given, own, path)
+    foreign = ForeignNetwork(program, given, own, path, gives=gives)
     foreign.classes = names
     foreign.teacher_only = True
     return foreign

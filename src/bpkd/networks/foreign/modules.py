@@ -27,6 +27,7 @@ def from_module(
     std: Colour | None = None,
     scale: float | None = None,
     rgb: bool | None = None,
+    gives: str | None = None,
 ) -> ForeignNetwork:
     """A class or function that returns an ``nn.Module``: images (N, 3, H, W) -> logits.
 
@@ -46,6 +47,7 @@ def from_module(
         std: the same.
         scale: what images in [0, 1] are multiplied by first.
         rgb: False for a network that wants blue first.
+        gives: ``softmax`` or ``sigmoid`` where it ends with one: logits are made of them.
 
     Raises:
         UserError: no such module, arguments that it does not take, or it is no ``nn.Module``.
@@ -77,7 +79,14 @@ def from_module(
         raise UserError(f"{module}: expected an nn.Module, got {type(built).__name__}")
     given = normalisation(IMAGENET, mean=mean, std=std, scale=scale, rgb=rgb)
     foreign = ForeignNetwork(
-        built, given, num_classes, module, features, auxiliary=auxiliary, multiple=multiple
+        built,
+        given,
+        num_classes,
+        module,
+        features,
+        auxiliary=auxiliary,
+        multiple=multiple,
+        gives=gives,
     )
     foreign.probe()
     return foreign

@@ -12,6 +12,7 @@ from bpkd.errors import UserError
 from bpkd.networks.base import SegOutput
 from bpkd.networks.foreign.features import as_map, before_classifier, check_places, kept
 from bpkd.networks.foreign.normalisation import Normalisation
+from bpkd.networks.foreign.scores import as_logits, check_gives
 from bpkd.networks.probe import NotTaken, cut, multiple_of, padded, refusal
 from bpkd.support.messages import one_line
 
@@ -31,6 +32,8 @@ class ForeignNetwork(nn.Module):
         auxiliary: path of the auxiliary head, if there is one.
         multiple: the network wants sides that are a multiple of it: images are padded at the
             bottom and at the right by their mean colour, and the maps cut again.
+        gives: ``logits``, or the probabilities of a ``softmax`` or ``sigmoid``, of which logits
+            are made; None where nobody says so.
 
     Attributes:
         classes: names of the network's own classes, or None.
@@ -54,11 +57,14 @@ class ForeignNetwork(nn.Module):
         logits: str | None = None,
         auxiliary: str | None = None,
         multiple: int = 1,
+        gives: str | None = None,
     ) -> None:
         super().__init__()
+        check_gives(gives)
         self.network = network
         self.normalisation = normalisation
         self.num_classes, self.source, self.multiple = num_classes, source, multiple
+        self.gives = gives
         head = before_classifier(network, num_classes, auxiliary)
         places = {"head": head} if head else {}
         places |= {**(defaults or {}), **(features or {})}
@@ -99,13 +105,14 @@ class ForeignNetwork(nn.Module):
                 f"{self.source} gives {logits.shape[1]} classes, expected {self.num_classes}; "
                 "build it for the data set's classes, or give a teacher num_classes and class_map"
             )
+        logits = as_logits(logits, self.gives, self.source)
         features = {
             name: cut(as_map(value, whole, name), size, whole) for name, value in maps.items()
         }
         if not (self.training or self.auxiliary_in_eval):
             auxiliary = None
         elif auxiliary is not None:
-            auxiliary = cut(auxiliary, size, whole)
+            auxiliary = cut(as_logits(auxiliary, self.gives, self.source), size, whole)
         return SegOutput(cut(logits, size, whole), features, auxiliary)
 
     def _run(self, images: Tensor) -> Any:
