@@ -1,12 +1,12 @@
 """Every network as an ONNX file: is it the same network, for any size and for one?
 
-    python -m benchmarks.export [NAME ...] [--only any|one]
+    python -m benchmarks.export [NAME ...] [--only any|one] [--keep FILE]
 
 Each is built with random weights and 19 classes, exported, loaded in a new process and compared on
 random images: for any size at 192 x 256 and at 145 x 193, which is no multiple of a stride; for one
 size at 192 x 256. ``difference`` is the largest between two logits, beside their range; ``changed``
 the share of pixels whose class differs, ``outline`` that share within 3 px of an outline. A network
-that cannot be exported has the reason in its row.
+that cannot be exported has the reason in its row. Rows that FILE holds already are not made again.
 """
 
 from __future__ import annotations
@@ -77,10 +77,22 @@ def compared(network: nn.Module, size: tuple[int, int] | None) -> Verified:
         return verify(leaving, file, images, "random images")
 
 
+def kind_of(size: tuple[int, int] | None) -> str:
+    """Which sizes a row is about."""
+    return "any" if size is None else f"{size[0]} x {size[1]}"
+
+
+def known_rows(file: Path | None) -> dict[tuple[str, str], str]:
+    """The rows in a file, by network and sizes."""
+    lines = file.read_text().splitlines() if file and file.is_file() else []
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    return {(cell[1], cell[2]): line for cell, line in zip(cells, lines, strict=True)}
+
+
 def row(name: str, size: tuple[int, int] | None) -> str:
     """A line of the table."""
     torch.manual_seed(0)
-    kind = "any" if size is None else f"{size[0]} x {size[1]}"
+    kind = kind_of(size)
     try:
         found = compared(NETWORKS[name]().eval(), size)
     except UserError as error:
@@ -96,13 +108,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
     parser.add_argument("--only", choices=("any", "one"))
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="rows made so far")
     given = parser.parse_args()
+    kept = known_rows(given.keep)
     print("| network | sizes | difference | changed | outline | |")
     print("| --- | --- | ---: | ---: | ---: | --- |", flush=True)
     sizes = {"any": [None], "one": [SIZE], None: [None, SIZE]}[given.only]
     for name in given.names or NETWORKS:
         for size in sizes:
-            print(row(name, size), flush=True)
+            found = kept.get((name, kind_of(size))) or row(name, size)
+            print(found, flush=True)
+            if given.keep and (name, kind_of(size)) not in kept:
+                with given.keep.open("a") as stream:
+                    stream.write(f"{found}\n")
 
 
 if __name__ == "__main__":

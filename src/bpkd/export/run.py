@@ -23,6 +23,7 @@ from bpkd.export.verification import Verified, check, verify
 from bpkd.export.writing import Job
 from bpkd.inference.evaluation import inference_parameters
 from bpkd.inference.predictor import Predictor, predictor
+from bpkd.networks.fake_quantization import unquantized
 from bpkd.networks.files.described import Description, beside
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.loading import dump
@@ -92,13 +93,16 @@ def export(
         raise UserError(f"{run} is a file already; export the run that it came from")
     source = predictor(run, overrides, wish.checkpoint)
     target = _target(source, wish, kind, out)
-    leaving = Leaving(source.network, description_of(source, wish))
+    plain = unquantized(source.network)
+    leaving = Leaving(plain, description_of(source, wish))
     check_output(leaving.description)
+    # What was trained for int8 is held against what int8 was to be.
+    wanted = Leaving(source.network if wish.precision == "int8" else plain, leaving.description)
     images, origin = _compared(source, wish)
     calibration = progress(calibration_images(source, wish)) if wish.precision == "int8" else ()
     with _whole(target) as file:
         resolve(kind.writer)(Job(leaving, leaving.description, calibration, wish.keep), file)
-        found = verify(leaving, file, images, origin)
+        found = verify(wanted, file, images, origin)
         check(found, wish.precision, wish.tolerance)
         beside(file).write_text(_page(leaving.description, source, found), encoding="utf-8")
     return target, found
