@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 import bpkd
 from bpkd.datasets.building import build_data
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
+from bpkd.export.instances import LeavingInstances, check_instances, verify_instances
 from bpkd.export.leaving import Leaving, check_output
 from bpkd.export.verification import Verified, check, verify
 from bpkd.export.writing import Job
@@ -69,6 +70,7 @@ def export(
     *overrides: str,
     out: str | Path | None = None,
     progress: Callable[[Any], Any] = iter,
+    say: Callable[[str], Any] = lambda _: None,
 ) -> tuple[Path, Verified]:
     """Write a run's network to a file, and prove that it is the same network.
 
@@ -81,6 +83,7 @@ def export(
         overrides: of the recipe, e.g. ``data.root=...``, where the images now are.
         out: the file; None: the run's name with the format's ending, here.
         progress: wraps the calibration images, e.g. to draw a bar.
+        say: told what is being done: a large network takes minutes.
 
     Returns:
         The file, and how far it is from the network.
@@ -94,18 +97,36 @@ def export(
     source = predictor(run, overrides, wish.checkpoint)
     target = _target(source, wish, kind, out)
     plain = unquantized(source.network)
-    leaving = Leaving(plain, description_of(source, wish))
-    check_output(leaving.description)
+    known = description_of(source, wish)
+    leaving = _leaving(plain, known, kind)
     # What was trained for int8 is held against what int8 was to be.
-    wanted = Leaving(source.network if wish.precision == "int8" else plain, leaving.description)
+    wanted = _leaving(source.network, known, kind) if wish.precision == "int8" else leaving
     images, origin = _compared(source, wish)
     calibration = progress(calibration_images(source, wish)) if wish.precision == "int8" else ()
+    what = "images of any size" if wish.size is None else f"{wish.size[0]} x {wish.size[1]} images"
+    say(f"writing {kind.name} in {wish.precision} for {what}: tracing the network ...")
     with _whole(target) as file:
-        resolve(kind.writer)(Job(leaving, leaving.description, calibration, wish.keep), file)
-        found = verify(wanted, file, images, origin)
+        resolve(kind.writer)(Job(leaving, known, calibration, wish.keep), file)
+        sizes = ", ".join(sorted({f"{i.shape[-2]} x {i.shape[-1]}" for i in images}))
+        say(f"comparing with the network, in a new process, at {sizes} ...")
+        if isinstance(wanted, LeavingInstances):
+            found = verify_instances(wanted, file, images, origin)
+        else:
+            found = verify(wanted, file, images, origin)
         check(found, wish.precision, wish.tolerance)
-        beside(file).write_text(_page(leaving.description, source, found), encoding="utf-8")
+        beside(file).write_text(_page(known, source, found), encoding="utf-8")
     return target, found
+
+
+def _leaving(
+    network: nn.Module, known: Description, kind: Format
+) -> Leaving | LeavingInstances:
+    """The network as it leaves, by its task."""
+    if known.task == "instance":
+        check_instances(known, kind.name)
+        return LeavingInstances(network, known)
+    check_output(known)
+    return Leaving(network, known)
 
 
 def _possible(wish: Wish) -> Format:
@@ -140,13 +161,19 @@ def description_of(source: Predictor, wish: Wish) -> Description:
     """What the file is to say of itself."""
     network = source.network
     settings = dump(source.recipe)
+    output = wish.output
+    if source.task == "instance":
+        if output == "labels":
+            raise UserError("--argmax is for label maps; this network finds objects")
+        output = "instances"
     return Description.model_validate(
         {
             "task": source.task,
             "classes": source.classes,
             "palette": source.palette,
             "size": wish.size,
-            "output": wish.output,
+            "output": output,
+            "grids": list(getattr(network, "num_grids", ())) if source.task == "instance" else [],
             "at": wish.at,
             "precision": wish.precision,
             "parameters": sum(each.numel() for each in inference_parameters(network)),

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.export import precision
 from bpkd.export.capture import captured, example, one_sentence, quiet
-from bpkd.export.leaving import Leaving
 from bpkd.networks.files.described import Description
+from bpkd.networks.files.instances import OUTPUTS
 from bpkd.networks.files.programs import METADATA
 from bpkd.support.extras import extra
 
@@ -35,7 +35,7 @@ class Job:
         keep: layers that int8 leaves as they are: ``first``, ``last``, or a layer's name.
     """
 
-    network: Leaving
+    network: nn.Module
     description: Description
     calibration: Iterable[Tensor] = ()
     keep: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ def onnx_model(job: Job) -> Any:
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["images"],
-                output_names=[job.description.output],
+                output_names=outputs_of(job.description),
                 optimize=True,
                 verbose=False,
             )
@@ -85,6 +85,11 @@ def onnx_model(job: Job) -> Any:
     if job.description.precision == "fp16":
         return precision.halved(model)
     return precision.quantized(model, job.calibration, job.keep)
+
+
+def outputs_of(description: Description) -> list[str]:
+    """The names of what a file gives."""
+    return list(OUTPUTS) if description.task == "instance" else [description.output]
 
 
 def _name_sides(model: Any) -> None:

@@ -76,12 +76,15 @@ class FileNetwork(nn.Module):
         logits = self._logits(self._filled(images))
         if logits.shape[1] != self.num_classes:
             self._refuse(f"gives {logits.shape[1]}")
-        if not torch.isfinite(logits).all():
+        self._check_finite(logits)
+        return SegOutput(self._cut(logits, images), {})
+
+    def _check_finite(self, values: Tensor) -> None:
+        if not torch.isfinite(values).all():
             raise UserError(
                 f"{self.path}: gives numbers that are not finite: its weights are damaged, or too "
                 "large for its precision; export it again, in fp32"
             )
-        return SegOutput(self._cut(logits, images), {})
 
     def _logits(self, images: Tensor) -> Tensor:
         found = self.program(images)
@@ -161,9 +164,12 @@ def read_network(path: str | Path, threads: int | None = None) -> FileNetwork:
     """
     program = open_program(path, threads)
     known = described(path, program.metadata)
+    if known.task == "instance" and hasattr(program, "every"):
+        from bpkd.networks.files.instances import InstanceFile  # noqa: PLC0415  (it is one of these)
+
+        return InstanceFile(str(path), program, known)
     if known.task != "semantic":
         raise UserError(
-            f"{path}: is for {known.task} segmentation; a file's network can be run here for "
-            "semantic segmentation alone"
+            f"{path}: is for {known.task} segmentation; such a file can be run here as onnx alone"
         )
     return FileNetwork(str(path), program, known)
