@@ -41,7 +41,7 @@ class Program:
     """What stands for a file: the network itself."""
 
     size = channels = None
-    metadata: dict[str, str] = {}  # noqa: RUF012
+    metadata: dict[str, str] = {}
 
     def __init__(self, network: LeavingInstances) -> None:
         self.network = network

@@ -81,9 +81,12 @@ def test_a_file_that_lies_about_its_classes_is_refused(tmp_path: Path, images: T
         labels(blue)
 
 
-def test_another_task_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is for instance segmentation"):
-        read_network(write(tmp_path / "a.onnx", said=description(task="instance")))
+@pytest.mark.parametrize(
+    ("task", "line"), [("panoptic", "is for panoptic segmentation"), ("instance", "its grids")]
+)
+def test_another_task_is_refused(tmp_path: Path, task: str, line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        read_network(write(tmp_path / "a.onnx", said=description(task=task)))
 
 
 def broken(kind: str, file: Path) -> Path:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bpkd.boundary import trimap_bands
 from bpkd.errors import UserError
-from bpkd.export.verification import OUTLINE, Verified, found_apart, finite
+from bpkd.export.verification import OUTLINE, Verified, finite, found_apart
 from bpkd.networks.base import InstanceOutput
 from bpkd.networks.files.described import Description
 from bpkd.networks.files.instances import OUTPUTS
@@ -43,8 +43,12 @@ class LeavingInstances(nn.Module):
         kernels = torch.cat([level.flatten(2) for level in output.kernels], dim=2)
         best = min(BEST, category.shape[2])
         cells = category.amax(dim=1).topk(best, dim=1).indices
-        return category, kernels, output.mask_features, cells, masks_of(
-            kernels, output.mask_features, cells
+        return (
+            category,
+            kernels,
+            output.mask_features,
+            cells,
+            masks_of(kernels, output.mask_features, cells),
         )
 
 
@@ -111,9 +115,7 @@ def verify_instances(
         inside = wanted["masks"] > 0.5
         differs = (same > 0.5) != inside
         band = trimap_bands(inside.flatten(0, 1).long(), OUTLINE).view_as(inside)
-        counts += torch.tensor(
-            [differs.sum(), differs.numel(), (differs & band).sum(), band.sum()]
-        )
+        counts += torch.tensor([differs.sum(), differs.numel(), (differs & band).sum(), band.sum()])
     changed, all_pixels, outline, near = counts.tolist()
     sizes = sorted({(image.shape[-2], image.shape[-1]) for image in images})
     return Verified(

@@ -118,9 +118,7 @@ def export(
     return target, found
 
 
-def _leaving(
-    network: nn.Module, known: Description, kind: Format
-) -> Leaving | LeavingInstances:
+def _leaving(network: nn.Module, known: Description, kind: Format) -> Leaving | LeavingInstances:
     """The network as it leaves, by its task."""
     if known.task == "instance":
         check_instances(known, kind.name)
@@ -221,6 +219,11 @@ def calibration_images(source: Predictor, wish: Wish) -> list[Tensor]:
     """Images of the training split, spread over it, at the size that the file takes."""
     data = build_data(source.recipe, "train")
     count = min(wish.calibrate, len(data))
+    if not count:
+        raise UserError(
+            f"int8 needs images to calibrate on, and the training split of {source.path} is empty; "
+            "give the data, e.g. data.root=FOLDER"
+        )
     places = [index * len(data) // count for index in range(count)]
     images = (to_float(data[index][0])[None] for index in places)
     return [image if wish.size is None else _fitted(image, wish.size) for image in images]

@@ -135,6 +135,10 @@ def openvino(job: Job, file: Path) -> None:
             converted, str(file), compress_to_fp16=job.description.precision == "fp16"
         )
     except RuntimeError as error:
+        if "iostream" in str(error):
+            raise UserError(
+                f"{file.name}: OpenVINO cannot write it there: is there space on the disk?"
+            ) from error
         raise UserError(f"OpenVINO cannot write this network: {one_sentence(error)}") from error
 
 
@@ -150,7 +154,9 @@ def exported(job: Job, file: Path) -> None:
     program.example_inputs = None  # type: ignore[assignment]  # else the example goes along
     metadata = json.dumps(job.description.metadata())
     with quiet():
-        torch.export.save(program, file, extra_files={METADATA: metadata})
+        content = io.BytesIO()  # on a full disk PyTorch's own writer ends the whole process
+        torch.export.save(program, content, extra_files={METADATA: metadata})
+    file.write_bytes(content.getbuffer())
 
 
 def torchscript(job: Job, file: Path) -> None:
@@ -168,4 +174,6 @@ def torchscript(job: Job, file: Path) -> None:
         raise UserError(f"TorchScript cannot trace this network: {one_sentence(error)}") from error
     metadata = json.dumps(job.description.metadata())
     with quiet():
-        torch.jit.save(script, str(file), _extra_files={METADATA: metadata})  # type: ignore[no-untyped-call]
+        content = io.BytesIO()  # as in exported()
+        torch.jit.save(script, content, _extra_files={METADATA: metadata})  # type: ignore[no-untyped-call]
+    file.write_bytes(content.getbuffer())

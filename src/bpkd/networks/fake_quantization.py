@@ -90,7 +90,8 @@ def fake_quantized(network: nn.Module, where: str = "student") -> nn.Module:
 
     Example:
         >>> layer = fake_quantized(nn.Linear(2, 1, bias=False)).eval()
-        >>> _ = layer.load_state_dict({**layer.state_dict(), "weight": torch.tensor([[1.27, 0.506]])})
+        >>> weight = {"weight": torch.tensor([[1.27, 0.506]])}
+        >>> _ = layer.load_state_dict({**layer.state_dict(), **weight})
         >>> [round(value, 4) for value in layer.weight.flatten().tolist()]
         [1.27, 0.51]
     """
@@ -135,7 +136,7 @@ def unquantized(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network)
     for _, layer in _layers(network):
         if parametrize.is_parametrized(layer, "weight"):
-            # Not remove_parametrizations: it takes the weight from the class, which the copy shares.
+            # remove_parametrizations would take it from the class, which the original shares.
             weight = layer.weight.detach()
             delattr(layer, "parametrizations")
             layer.__class__ = type(layer).__bases__[0]
