@@ -22,9 +22,11 @@ from torch import nn
 
 from bpkd import networks
 from bpkd.errors import UserError
+from bpkd.export.instances import LeavingInstances, verify_instances
 from bpkd.export.leaving import Leaving
 from bpkd.export.verification import Verified, verify
 from bpkd.export.writing import Job, onnx
+from bpkd.networks import SOLOv2
 from bpkd.networks.files.described import Description
 from bpkd.networks.foreign import from_smp, from_torchvision, from_transformers
 
@@ -58,6 +60,7 @@ NETWORKS |= {
     "transformers SegFormer": partial(from_transformers, CLASSES, config=SEGFORMER),
     "smp FPN resnet18": partial(from_smp, CLASSES, "FPN", encoder_name="resnet18"),
     "torchvision LRASPP": partial(from_torchvision, CLASSES, "lraspp_mobilenet_v3_large"),
+    "solov2_light_r18": partial(networks.solov2_light_r18, CLASSES),
 }
 
 
@@ -67,13 +70,19 @@ def compared(network: nn.Module, size: tuple[int, int] | None) -> Verified:
         classes=[f"class {i}" for i in range(CLASSES)], palette=[(i, 0, 0) for i in range(CLASSES)],
         size=size,
     )  # fmt: skip
-    leaving = Leaving(network, known)
+    leaving: Leaving | LeavingInstances = Leaving(network, known)
+    if isinstance(network, SOLOv2):
+        changes = {"task": "instance", "output": "instances", "grids": list(network.num_grids)}
+        known = known.model_copy(update=changes)
+        leaving = LeavingInstances(network, known)
     sizes = [SIZE, ODD] if size is None else [size]
     generator = torch.Generator().manual_seed(0)
     images = [torch.rand(1, 3, *each, generator=generator) for each in sizes]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
         onnx(Job(leaving, known), file)
+        if isinstance(leaving, LeavingInstances):
+            return verify_instances(leaving, file, images, "random images")
         return verify(leaving, file, images, "random images")
 
 

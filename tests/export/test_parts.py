@@ -211,7 +211,7 @@ def test_no_space_in_any_format(tmp_path: Path, kind: Format) -> None:
     job = Job(Leaving(Large(), known), known)
     target = tmp_path / f"large{kind.ending}"
     with (
-        pytest.raises(UserError, match="cannot (be written|write)"),
+        pytest.raises(UserError, match=r"cannot (be written|write)"),
         no_larger_files_than(100_000),
         _whole(target) as file,
     ):

@@ -16,7 +16,8 @@ from bpkd.inference.windows import predict
 from bpkd.networks.class_map import ClassMapped
 from bpkd.networks.files.counting import multiply_adds
 from bpkd.networks.files.described import beside
-from bpkd.networks.files.reading import FileNetwork, read_network
+from bpkd.networks.files.network import FileNetwork
+from bpkd.networks.files.reading import read_network
 from bpkd.networks.foreign import from_file
 from tests.network_files import description, page, weights, write
 

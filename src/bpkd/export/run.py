@@ -105,6 +105,11 @@ def export(
     calibration = progress(calibration_images(source, wish)) if wish.precision == "int8" else ()
     what = "images of any size" if wish.size is None else f"{wish.size[0]} x {wish.size[1]} images"
     say(f"writing {kind.name} in {wish.precision} for {what}: tracing the network ...")
+    if known.task == "instance":
+        say(
+            "the file makes the masks of the likeliest cells; matrix NMS, which leaves one of "
+            "several masks of an object, stays outside: bpkd predict does it"
+        )
     with _whole(target) as file:
         resolve(kind.writer)(Job(leaving, known, calibration, wish.keep), file)
         sizes = ", ".join(sorted({f"{i.shape[-2]} x {i.shape[-1]}" for i in images}))

@@ -49,6 +49,8 @@ def sensitivity(
         UserError: no such run, no data, or ONNX Runtime's tools are missing.
     """
     source = predictor(run, overrides, wish.checkpoint)
+    if source.task != "semantic":
+        raise UserError("--sensitivity: a network that finds objects leaves as fp32 alone")
     description = description_of(source, wish)
     leaving = Leaving(unquantized(source.network), description)
     model = onnx_model(Job(leaving, description))

@@ -7,7 +7,7 @@ from torch import Tensor
 from bpkd.errors import UserError
 from bpkd.networks.base import InstanceOutput
 from bpkd.networks.files.described import Description
-from bpkd.networks.files.reading import FileNetwork, Program
+from bpkd.networks.files.network import FileNetwork, Program
 
 #: What such a file gives. A level's S x S cells follow each other, all levels in one row; `cells`
 #: are the K likeliest of an image, and `masks` their probabilities at stride 4. Matrix NMS, which
