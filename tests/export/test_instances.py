@@ -70,7 +70,7 @@ def test_a_file_gives_back_what_the_network_gave(network: SOLOv2, tmp_path: Path
 
 def test_what_it_says_and_gives_must_agree(network: SOLOv2, tmp_path: Path) -> None:
     leaving, path = LeavingInstances(network, KNOWN), str(tmp_path / "a.onnx")
-    images = torch.rand(1, 3, 32, 32)
+    images = torch.rand(1, 3, 64, 64)
     with pytest.raises(UserError, match="gives 3, and says that it knows 2 classes"):
         said = description(2, task="instance", output="instances", grids=KNOWN.grids)
         InstanceFile(path, Program(leaving), said)(images)
