@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import errno
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import pytest
@@ -15,13 +20,14 @@ from bpkd.errors import UserError
 from bpkd.export import precision
 from bpkd.export.capture import captured
 from bpkd.export.leaving import Leaving, check_output, pooled
-from bpkd.export.run import Wish, _whole, export
+from bpkd.export.run import Wish, _whole, calibration_images, export
 from bpkd.export.verification import Verified, check, verify
 from bpkd.export.writing import Job, exported
 from bpkd.networks.base import SegOutput, resize
 from bpkd.networks.files.reading import read_network
+from bpkd.recipe.dotted import resolve
 from bpkd.recipe.trust import trusted
-from bpkd.support.formats import FORMATS
+from bpkd.support.formats import FORMATS, Format
 from tests.commands import bpkd, refused
 from tests.network_files import description, weights, write
 
@@ -125,8 +131,6 @@ def test_labels_are_of_256_classes_at_most() -> None:
     many = description(3).model_copy(update={"classes": ["x"] * 257, "output": "labels"})
     with pytest.raises(UserError, match="labels are uint8, and there are 257 classes"):
         check_output(many)
-    with pytest.raises(UserError, match="instance segmentation cannot be exported yet"):
-        check_output(description(task="instance"))
 
 
 # Bits ---------------------------------------------------------------------------------------------
@@ -172,6 +176,56 @@ def test_nothing_half_written(tmp_path: Path) -> None:
         file.write_text("whole")
         file.with_suffix(".bin").write_text("its weights")
     assert {path.name for path in target.parent.iterdir()} == {"student.onnx", "student.bin"}
+
+
+class Large(nn.Module):
+    """A million weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 10_000, 6, padding=3)
+
+    def forward(self, images: Tensor) -> SegOutput:
+        return SegOutput(self.layer(images)[:, :3], {})
+
+
+@contextmanager
+def no_larger_files_than(limit: int) -> Iterator[None]:
+    """As on a full disk, the system refuses what goes beyond."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=[each.name for each in FORMATS])
+def test_no_space_in_any_format(tmp_path: Path, kind: Format) -> None:
+    """PyTorch's own writers end the whole process there."""
+    if kind.extra:
+        pytest.importorskip({"export": "onnx"}.get(kind.extra, kind.extra))
+    known = description(3, size=(16, 24))
+    job = Job(Leaving(Large(), known), known)
+    target = tmp_path / f"large{kind.ending}"
+    with (
+        pytest.raises(UserError, match=r"cannot (be written|write)"),
+        no_larger_files_than(100_000),
+        _whole(target) as file,
+    ):
+        resolve(kind.writer)(job, file)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_training_split_cannot_calibrate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bpkd.export.run.build_data", lambda *_: [])
+    source = SimpleNamespace(recipe=None, path=tmp_path)
+    with pytest.raises(UserError, match=r"the training split of .* is empty; give the data"):
+        calibration_images(source, Wish(precision="int8"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

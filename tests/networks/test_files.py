@@ -16,7 +16,8 @@ from bpkd.inference.windows import predict
 from bpkd.networks.class_map import ClassMapped
 from bpkd.networks.files.counting import multiply_adds
 from bpkd.networks.files.described import beside
-from bpkd.networks.files.reading import FileNetwork, read_network
+from bpkd.networks.files.network import FileNetwork
+from bpkd.networks.files.reading import read_network
 from bpkd.networks.foreign import from_file
 from tests.network_files import description, page, weights, write
 
@@ -81,9 +82,12 @@ def test_a_file_that_lies_about_its_classes_is_refused(tmp_path: Path, images: T
         labels(blue)
 
 
-def test_another_task_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is for instance segmentation"):
-        read_network(write(tmp_path / "a.onnx", said=description(task="instance")))
+@pytest.mark.parametrize(
+    ("task", "line"), [("panoptic", "is for panoptic segmentation"), ("instance", "its grids")]
+)
+def test_another_task_is_refused(tmp_path: Path, task: str, line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        read_network(write(tmp_path / "a.onnx", said=description(task=task)))
 
 
 def broken(kind: str, file: Path) -> Path:

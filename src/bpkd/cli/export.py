@@ -65,6 +65,7 @@ def export(
     from bpkd.export.run import Wish
     from bpkd.export.run import export as write
     from bpkd.recipe.trust import trusted
+    from bpkd.support.messages import say
 
     if dynamic and size is not None:
         raise UserError("--size and --dynamic: a file takes one size, or any; leave one out")
@@ -88,7 +89,7 @@ def export(
             console().print(table)
             print(note)
             return
-        file, found = write(run, wish, *overrides or (), out=out, progress=bar)
+        file, found = write(run, wish, *overrides or (), out=out, progress=bar, say=say)
     print(f"{file}: {file.stat().st_size / 1e6:.2f} MB; beside it {file}.yaml says how to use it")
     print(f"the same network, in a new process: {found.line()}")
     print(f"next: bpkd compare {typed(run)} {typed(file)}")

@@ -48,13 +48,8 @@ def check_output(description: Description) -> None:
     """Refuse what a file of this task cannot hold.
 
     Raises:
-        UserError: another task than semantic segmentation, or too many classes for uint8.
+        UserError: too many classes for uint8.
     """
-    if description.task != "semantic":
-        raise UserError(
-            f"a network for {description.task} segmentation cannot be exported yet; semantic "
-            "segmentation can"
-        )
     if description.output == "labels" and len(description.classes) > 256:
         raise UserError(
             f"--argmax: labels are uint8, and there are {len(description.classes)} classes; export "

@@ -12,17 +12,19 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 import bpkd
 from bpkd.datasets.building import build_data
 from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
+from bpkd.export.instances import LeavingInstances, check_instances, verify_instances
 from bpkd.export.leaving import Leaving, check_output
 from bpkd.export.verification import Verified, check, verify
 from bpkd.export.writing import Job
 from bpkd.inference.evaluation import inference_parameters
 from bpkd.inference.predictor import Predictor, predictor
+from bpkd.networks.fake_quantization import unquantized
 from bpkd.networks.files.described import Description, beside
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.loading import dump
@@ -68,6 +70,7 @@ def export(
     *overrides: str,
     out: str | Path | None = None,
     progress: Callable[[Any], Any] = iter,
+    say: Callable[[str], Any] = lambda _: None,
 ) -> tuple[Path, Verified]:
     """Write a run's network to a file, and prove that it is the same network.
 
@@ -80,6 +83,7 @@ def export(
         overrides: of the recipe, e.g. ``data.root=...``, where the images now are.
         out: the file; None: the run's name with the format's ending, here.
         progress: wraps the calibration images, e.g. to draw a bar.
+        say: told what is being done: a large network takes minutes.
 
     Returns:
         The file, and how far it is from the network.
@@ -92,16 +96,40 @@ def export(
         raise UserError(f"{run} is a file already; export the run that it came from")
     source = predictor(run, overrides, wish.checkpoint)
     target = _target(source, wish, kind, out)
-    leaving = Leaving(source.network, description_of(source, wish))
-    check_output(leaving.description)
+    plain = unquantized(source.network)
+    known = description_of(source, wish)
+    leaving = _leaving(plain, known, kind)
+    # What was trained for int8 is held against what int8 was to be.
+    wanted = _leaving(source.network, known, kind) if wish.precision == "int8" else leaving
     images, origin = _compared(source, wish)
     calibration = progress(calibration_images(source, wish)) if wish.precision == "int8" else ()
+    what = "images of any size" if wish.size is None else f"{wish.size[0]} x {wish.size[1]} images"
+    say(f"writing {kind.name} in {wish.precision} for {what}: tracing the network ...")
+    if known.task == "instance":
+        say(
+            "the file makes the masks of the likeliest cells; matrix NMS, which leaves one of "
+            "several masks of an object, stays outside: bpkd predict does it"
+        )
     with _whole(target) as file:
-        resolve(kind.writer)(Job(leaving, leaving.description, calibration, wish.keep), file)
-        found = verify(leaving, file, images, origin)
+        resolve(kind.writer)(Job(leaving, known, calibration, wish.keep), file)
+        sizes = ", ".join(sorted({f"{i.shape[-2]} x {i.shape[-1]}" for i in images}))
+        say(f"comparing with the network, in a new process, at {sizes} ...")
+        if isinstance(wanted, LeavingInstances):
+            found = verify_instances(wanted, file, images, origin)
+        else:
+            found = verify(wanted, file, images, origin)
         check(found, wish.precision, wish.tolerance)
-        beside(file).write_text(_page(leaving.description, source, found), encoding="utf-8")
+        beside(file).write_text(_page(known, source, found), encoding="utf-8")
     return target, found
+
+
+def _leaving(network: nn.Module, known: Description, kind: Format) -> Leaving | LeavingInstances:
+    """The network as it leaves, by its task."""
+    if known.task == "instance":
+        check_instances(known, kind.name)
+        return LeavingInstances(network, known)
+    check_output(known)
+    return Leaving(network, known)
 
 
 def _possible(wish: Wish) -> Format:
@@ -136,13 +164,19 @@ def description_of(source: Predictor, wish: Wish) -> Description:
     """What the file is to say of itself."""
     network = source.network
     settings = dump(source.recipe)
+    output = wish.output
+    if source.task == "instance":
+        if output == "labels":
+            raise UserError("--argmax is for label maps; this network finds objects")
+        output = "instances"
     return Description.model_validate(
         {
             "task": source.task,
             "classes": source.classes,
             "palette": source.palette,
             "size": wish.size,
-            "output": wish.output,
+            "output": output,
+            "grids": list(getattr(network, "num_grids", ())) if source.task == "instance" else [],
             "at": wish.at,
             "precision": wish.precision,
             "parameters": sum(each.numel() for each in inference_parameters(network)),
@@ -190,6 +224,11 @@ def calibration_images(source: Predictor, wish: Wish) -> list[Tensor]:
     """Images of the training split, spread over it, at the size that the file takes."""
     data = build_data(source.recipe, "train")
     count = min(wish.calibrate, len(data))
+    if not count:
+        raise UserError(
+            f"int8 needs images to calibrate on, and the training split of {source.path} is empty; "
+            "give the data, e.g. data.root=FOLDER"
+        )
     places = [index * len(data) // count for index in range(count)]
     images = (to_float(data[index][0])[None] for index in places)
     return [image if wish.size is None else _fitted(image, wish.size) for image in images]

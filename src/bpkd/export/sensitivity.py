@@ -20,6 +20,7 @@ from bpkd.export.writing import Job, onnx_model, save
 from bpkd.inference.evaluation import measure
 from bpkd.inference.predictor import Predictor, predictor
 from bpkd.inference.tasks import build_task
+from bpkd.networks.fake_quantization import unquantized
 from bpkd.networks.files.reading import read_network
 from bpkd.support.columns import Columns
 from bpkd.tasks import Scores
@@ -48,8 +49,11 @@ def sensitivity(
         UserError: no such run, no data, or ONNX Runtime's tools are missing.
     """
     source = predictor(run, overrides, wish.checkpoint)
+    if source.task != "semantic":
+        raise UserError("--sensitivity: a network that finds objects leaves as fp32 alone")
     description = description_of(source, wish)
-    model = onnx_model(Job(Leaving(source.network, description), description))
+    leaving = Leaving(unquantized(source.network), description)
+    model = onnx_model(Job(leaving, description))
     names = list(precision.layers(model))
     images = calibration_images(source, wish)
     rows: list[tuple[str, Scores]] = []

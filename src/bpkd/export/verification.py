@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,30 +80,21 @@ def verify(network: Leaving, file: Path, images: Sequence[Tensor], source: str) 
     reached = [0.0, 0.0, 0.0]  # difference, changed, changed near outlines
     pixels = [0, 0]
     low, high = float("inf"), float("-inf")
-    with tempfile.TemporaryDirectory(prefix="bpkd-") as name:
-        folder = Path(name)
-        for index, image in enumerate(images):
-            np.save(folder / f"{index:04}.images.npy", image.numpy())
-        run_apart(file, folder)
-        for index, image in enumerate(images):
-            found = torch.from_numpy(np.load(folder / f"{index:04}.found.npy"))
-            with torch.no_grad():
-                wanted = network(image)
-            if not torch.isfinite(wanted).all():
-                raise UserError(
-                    "the network itself gives numbers that are not finite: its weights are "
-                    "damaged, and there is nothing to export"
-                )
-            if wanted.dim() == 4:
-                reached[0] = max(reached[0], (found - wanted).abs().max().item())
-                low, high = min(low, wanted.min().item()), max(high, wanted.max().item())
-                wanted = wanted.argmax(dim=1)
-            differs = found.argmax(dim=1) != wanted.long()
-            band = trimap_bands(wanted.long(), OUTLINE)
-            reached[1] += differs.sum().item()
-            reached[2] += (differs & band).sum().item()
-            pixels[0] += differs.numel()
-            pixels[1] += int(band.sum())
+    for image, outputs in zip(images, found_apart(file, images, ["logits"]), strict=True):
+        found = outputs["logits"]
+        with torch.no_grad():
+            wanted = network(image)
+        finite([wanted])
+        if wanted.dim() == 4:
+            reached[0] = max(reached[0], (found - wanted).abs().max().item())
+            low, high = min(low, wanted.min().item()), max(high, wanted.max().item())
+            wanted = wanted.argmax(dim=1)
+        differs = found.argmax(dim=1) != wanted.long()
+        band = trimap_bands(wanted.long(), OUTLINE)
+        reached[1] += differs.sum().item()
+        reached[2] += (differs & band).sum().item()
+        pixels[0] += differs.numel()
+        pixels[1] += int(band.sum())
     return Verified(
         len(images),
         source,
@@ -113,6 +104,38 @@ def verify(network: Leaving, file: Path, images: Sequence[Tensor], source: str) 
         reached[1] / max(pixels[0], 1),
         reached[2] / max(pixels[1], 1),
     )
+
+
+def found_apart(
+    file: Path, images: Sequence[Tensor], names: Sequence[str]
+) -> Iterator[dict[str, Tensor]]:
+    """What a file gives in a new process, image by image, by the names of its outputs.
+
+    Raises:
+        UserError: the file cannot be run there.
+    """
+    with tempfile.TemporaryDirectory(prefix="bpkd-") as name:
+        folder = Path(name)
+        for index, image in enumerate(images):
+            np.save(folder / f"{index:04}.images.npy", image.numpy())
+        run_apart(file, folder)
+        for index in range(len(images)):
+            with np.load(folder / f"{index:04}.found.npz") as held:
+                found = {each: torch.from_numpy(held[each]) for each in names}
+            yield found
+
+
+def finite(values: Iterable[Tensor]) -> None:
+    """Refuse a network that gives numbers that are not finite.
+
+    Raises:
+        UserError: it does.
+    """
+    if not all(bool(torch.isfinite(each).all()) for each in values):
+        raise UserError(
+            "the network itself gives numbers that are not finite: its weights are damaged, and "
+            "there is nothing to export"
+        )
 
 
 def check(found: Verified, precision: str, tolerance: float | None = None) -> None:

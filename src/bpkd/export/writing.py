@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.export import precision
 from bpkd.export.capture import captured, example, one_sentence, quiet
-from bpkd.export.leaving import Leaving
 from bpkd.networks.files.described import Description
+from bpkd.networks.files.instances import OUTPUTS
 from bpkd.networks.files.programs import METADATA
 from bpkd.support.extras import extra
 
@@ -35,7 +35,7 @@ class Job:
         keep: layers that int8 leaves as they are: ``first``, ``last``, or a layer's name.
     """
 
-    network: Leaving
+    network: nn.Module
     description: Description
     calibration: Iterable[Tensor] = ()
     keep: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ def onnx_model(job: Job) -> Any:
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["images"],
-                output_names=[job.description.output],
+                output_names=outputs_of(job.description),
                 optimize=True,
                 verbose=False,
             )
@@ -85,6 +85,11 @@ def onnx_model(job: Job) -> Any:
     if job.description.precision == "fp16":
         return precision.halved(model)
     return precision.quantized(model, job.calibration, job.keep)
+
+
+def outputs_of(description: Description) -> list[str]:
+    """The names of what a file gives."""
+    return list(OUTPUTS) if description.task == "instance" else [description.output]
 
 
 def _name_sides(model: Any) -> None:
@@ -130,6 +135,10 @@ def openvino(job: Job, file: Path) -> None:
             converted, str(file), compress_to_fp16=job.description.precision == "fp16"
         )
     except RuntimeError as error:
+        if "iostream" in str(error):
+            raise UserError(
+                f"{file.name}: OpenVINO cannot write it there: is there space on the disk?"
+            ) from error
         raise UserError(f"OpenVINO cannot write this network: {one_sentence(error)}") from error
 
 
@@ -145,7 +154,9 @@ def exported(job: Job, file: Path) -> None:
     program.example_inputs = None  # type: ignore[assignment]  # else the example goes along
     metadata = json.dumps(job.description.metadata())
     with quiet():
-        torch.export.save(program, file, extra_files={METADATA: metadata})
+        content = io.BytesIO()  # on a full disk PyTorch's own writer ends the whole process
+        torch.export.save(program, content, extra_files={METADATA: metadata})
+    file.write_bytes(content.getbuffer())
 
 
 def torchscript(job: Job, file: Path) -> None:
@@ -163,4 +174,6 @@ def torchscript(job: Job, file: Path) -> None:
         raise UserError(f"TorchScript cannot trace this network: {one_sentence(error)}") from error
     metadata = json.dumps(job.description.metadata())
     with quiet():
-        torch.jit.save(script, str(file), _extra_files={METADATA: metadata})  # type: ignore[no-untyped-call]
+        content = io.BytesIO()  # as in exported()
+        torch.jit.save(script, content, _extra_files={METADATA: metadata})  # type: ignore[no-untyped-call]
+    file.write_bytes(content.getbuffer())

@@ -21,7 +21,7 @@ from bpkd.inference.kept import asked, keep, kept
 from bpkd.inference.predictor import device_of, kept_at, predictor
 from bpkd.inference.tasks import build_task
 from bpkd.networks.class_map import ClassMapped, aligned
-from bpkd.networks.files.reading import FileNetwork
+from bpkd.networks.files.network import FileNetwork
 from bpkd.runs.environment import fingerprint
 from bpkd.support.memory import enough_memory
 from bpkd.tasks import Scores, Task

@@ -21,6 +21,7 @@ from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
 from bpkd.inference.instance_overlay import flattened, outlined
 from bpkd.inference.photos import Job
+from bpkd.inference.predictor import device_of
 from bpkd.inference.tasks import instance_task
 from bpkd.recipe.instance import InstanceRecipe
 from bpkd.support.files import replacing
@@ -65,7 +66,7 @@ def predict_instances(
     images: list[dict[str, Any]] = []
     failures: list[str] = []
     numbers = image_ids(photos)
-    device = next(network.parameters()).device
+    device = device_of(network)
     for (file, name), number in zip(progress(photos), numbers, strict=True):
         try:
             image = read_image(file, reading)

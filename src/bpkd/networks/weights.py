@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bpkd.errors import UserError
 from bpkd.networks.base import SegNetwork
 from bpkd.networks.checkpoints import classifier, from_openmmlab
+from bpkd.networks.fake_quantization import without_ranges
 from bpkd.networks.foreign.wrapper import ForeignNetwork
 from bpkd.networks.solov2 import SOLOv2
 from bpkd.support.addresses import without_secrets
@@ -42,7 +43,8 @@ def load_weights(network: nn.Module, path: str | Path, key: str | None = None) -
     """
     content = read_checkpoint(path)
     path = without_secrets(str(path))
-    tensors, classes = tensors_of(content, path, key), said_classes(content)
+    classes = said_classes(content)
+    tensors = without_ranges(tensors_of(content, path, key), network)
     target: nn.Module
     if isinstance(network, SegNetwork | SOLOv2) and _is_openmmlab(network, tensors):
         target, own = network, from_openmmlab(network, tensors, path)

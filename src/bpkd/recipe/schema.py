@@ -81,6 +81,7 @@ class Recipe(Section):
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Positive = 1000
     compile: bool = False
+    quantize: bool = False
     loggers: list[Literal["csv", "tensorboard", "wandb", "mlflow"]] | None = None
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     devices: Positive | Literal["auto"] = "auto"
@@ -141,6 +142,7 @@ class Recipe(Section):
                 )
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
+        self._check_quantize(source)
         if self.losses and self.teacher is None:
             raise UserError(
                 f"{source}: losses need a teacher, and there is none; add teacher: RUN_FOLDER, "
@@ -159,6 +161,18 @@ class Recipe(Section):
         if self.schedule.floor > rate:
             raise UserError(
                 f"{source}: schedule.floor {self.schedule.floor:g} is above optimizer.lr {rate:g}"
+            )
+
+    def _check_quantize(self, source: str) -> None:
+        if self.quantize and not self.max_iters:
+            raise UserError(
+                f"{source}: quantize: true needs training, which max_iters: 0 leaves out; for int8 "
+                "without training: bpkd export RUN --precision int8"
+            )
+        if self.quantize and self.compile:
+            raise UserError(
+                f"{source}: quantize and compile cannot be had together: ranges move in training; "
+                "take one of them out"
             )
 
     def _components(self) -> Iterator[tuple[str, Component, list[str]]]:

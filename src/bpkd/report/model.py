@@ -23,7 +23,7 @@ from bpkd.networks.cost import (
     strides,
 )
 from bpkd.networks.files.counting import multiply_adds as file_multiply_adds
-from bpkd.networks.files.reading import FileNetwork
+from bpkd.networks.files.network import FileNetwork
 from bpkd.networks.speed import ENOUGH, LEAST, MOST, speed
 from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv

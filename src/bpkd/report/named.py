@@ -17,6 +17,7 @@ from bpkd.datasets.building import build_data
 from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.networks.building import build_network
+from bpkd.networks.fake_quantization import unquantized
 from bpkd.networks.files.reading import read_network
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import change, shipped_recipes
@@ -99,7 +100,12 @@ def _run(title: str, folder: str, changes: list[str]) -> Named:
     if changes:
         file = Path(folder) / "recipe.yaml"
         raise UserError(f"{folder} is a run, as it was trained; {changes[0]} can change {file}")
-    return Named(title, len(read_classes(Path(folder))[0]), partial(load, folder))
+    return Named(title, len(read_classes(Path(folder))[0]), partial(_loaded, folder))
+
+
+def _loaded(folder: str) -> nn.Module:
+    """A run's network, without what imitates int8 in training: that is not run with it."""
+    return unquantized(load(folder))
 
 
 def _component(name: str, path: str, changes: list[str], classes: int | None) -> Named:

@@ -12,6 +12,7 @@ from bpkd.datasets.classes_file import read_classes
 from bpkd.errors import UserError
 from bpkd.networks.building import build_network
 from bpkd.networks.class_map import ClassMapped, groups
+from bpkd.networks.fake_quantization import fake_quantized
 from bpkd.networks.files.reading import read_network
 from bpkd.recipe.loading import load_recipe
 from bpkd.recipe.sections import Network
@@ -59,6 +60,8 @@ def load(run: str | Path, checkpoint: str = "student") -> nn.Module:
     require(own.use)
     count = own.num_classes or len(classes)
     network = build_network(recipe.student, count, str(run), recipe.augment.crop)
+    if recipe.quantize:
+        fake_quantized(network)
     if own.class_map is not None:  # a network that is only measured, its own classes joined
         network = ClassMapped(network, groups(own.class_map, classes, None, own.num_classes))
     if checkpoint == "student":

@@ -18,7 +18,7 @@ class Format:
         ending: of the file.
         extra: of this package, to be installed for it; empty where none is.
         writer: dotted path of what writes it, see :mod:`bpkd.export.writing`.
-        reader: dotted path of what runs it, see :class:`bpkd.networks.files.reading.Program`.
+        reader: dotted path of what runs it, see :class:`bpkd.networks.files.network.Program`.
         precisions: of its numbers.
         runs_on: what a stranger runs it with.
         cannot: what it is not for.

@@ -14,6 +14,7 @@ from bpkd.datasets.unlabelled import with_unlabelled
 from bpkd.errors import UserError
 from bpkd.inference.tasks import build_task
 from bpkd.networks.building import build_network
+from bpkd.networks.fake_quantization import fake_quantized
 from bpkd.recipe.schema import Recipe
 from bpkd.support.seeds import seeded
 from bpkd.training.class_weights import check_own_loss, class_weights
@@ -100,4 +101,4 @@ def build_student(recipe: Recipe, num_classes: int) -> nn.Module:
         student = build_network(recipe.student, num_classes, "student", recipe.augment.crop)
     if getattr(student, "teacher_only", False):
         raise UserError(f"student.use: {recipe.student.use} cannot be trained; use it as teacher")
-    return student
+    return fake_quantized(student) if recipe.quantize else student

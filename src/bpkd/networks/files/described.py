@@ -22,11 +22,13 @@ class Description(BaseModel):
     """What a stranger needs to use a network's file.
 
     Attributes:
-        task: ``semantic``.
+        task: ``semantic`` or ``instance``.
         classes: names, in the order of the logits.
         palette: their colours.
         size: (H, W) of the images that it takes; None: any.
-        output: ``logits`` (N, C, h, w), or ``labels`` (N, h, w) in uint8.
+        output: ``logits`` (N, C, h, w), ``labels`` (N, h, w) in uint8, or ``instances``, see
+            :mod:`bpkd.networks.files.instances`.
+        grids: S of each level, of a network that finds objects.
         at: whether the output has the ``image``'s size or the ``network``'s own, smaller one.
         precision: fp32, fp16 or int8.
         parameters: numbers that the network learned; 0 where nobody knows.
@@ -41,7 +43,8 @@ class Description(BaseModel):
     palette: list[tuple[Channel, Channel, Channel]]
     task: str = "semantic"
     size: tuple[int, int] | None = None
-    output: Literal["logits", "labels"] = "logits"
+    output: Literal["logits", "labels", "instances"] = "logits"
+    grids: list[int] = []
     at: Literal["image", "network"] = "image"
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     parameters: int = 0

@@ -45,14 +45,15 @@ class OnnxProgram:
     def _checked(self) -> tuple[tuple[int, int] | None, int | None]:
         """The fixed (H, W) of the images and C of the logits, as far as the file says them."""
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
+        many = self.metadata.get("output") == '"instances"'
+        if len(inputs) != 1 or (len(outputs) != 1 and not many):
             names = [each.name for each in (inputs if len(inputs) != 1 else outputs)]
             which = "inputs" if len(inputs) != 1 else "outputs"
             raise UserError(
                 f"{self.path}: has {len(names)} {which} ({', '.join(names)}), expected one: "
                 "images in, logits or labels out; export it again with these alone"
             )
-        (images,), (output,) = inputs, outputs
+        images, output = inputs[0], outputs[0]
         shape = images.shape
         if len(shape) != 4 or shape[1] not in (3, "3") or images.type != "tensor(float)":
             raise UserError(
@@ -66,14 +67,19 @@ class OnnxProgram:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W), float32 -> what the file gives."""
+        return next(iter(self.every(images).values()))
+
+    def every(self, images: Tensor) -> dict[str, Tensor]:
+        """Images (N, 3, H, W), float32 -> all that the file gives, by name."""
         (name,) = (each.name for each in self.session.get_inputs())
+        names = [each.name for each in self.session.get_outputs()]
         try:
-            (found,) = self.session.run(None, {name: images.cpu().float().numpy()})
+            found = self.session.run(names, {name: images.cpu().float().numpy()})
         except Exception as error:
             raise UserError(
                 f"{self.path}: does not take images of {tuple(images.shape)}: {_reason(error)}"
             ) from error
-        return torch.from_numpy(found)
+        return {key: torch.from_numpy(value) for key, value in zip(names, found, strict=True)}
 
 
 def _refusal(path: str, error: Exception) -> str:

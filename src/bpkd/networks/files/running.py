@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from bpkd.errors import UserError
+from bpkd.networks.files.instances import InstanceFile
 from bpkd.networks.files.reading import read_network
 from bpkd.recipe.trust import trusted
 
@@ -20,7 +21,9 @@ _REFUSED = 3
 
 
 def run_apart(file: Path, folder: Path) -> None:
-    """For each ``NAME.images.npy`` in a folder, write what the file gives as ``NAME.found.npy``.
+    """For each ``NAME.images.npy`` in a folder, write what the file gives as ``NAME.found.npz``.
+
+    It holds ``logits``, or the outputs of a file that finds objects by their names.
 
     Raises:
         UserError: the file cannot be read or run there: says what that process said.
@@ -38,8 +41,14 @@ def main(file: str, folder: str) -> int:
         with trusted():  # the process that wrote the file asks
             network = read_network(file)
         for images in sorted(Path(folder).glob("*.images.npy")):
-            logits = network(torch.from_numpy(np.load(images))).logits
-            np.save(images.with_name(images.name.replace(".images.", ".found.")), logits.numpy())
+            batch = torch.from_numpy(np.load(images))
+            if isinstance(network, InstanceFile):
+                network(batch)  # checks
+                found = network.every(batch)
+            else:
+                found = {"logits": network(batch).logits}
+            arrays = {name: value.numpy() for name, value in found.items()}
+            np.savez(images.with_name(images.name.replace(".images.npy", ".found.npz")), **arrays)  # type: ignore[arg-type]
     except UserError as error:
         print(error, file=sys.stderr)
         return _REFUSED

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import log
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.networks.base import resize
@@ -86,5 +85,6 @@ def _stack(in_channels: int, channels: int, count: int, deformable: Deformable) 
 def _at_head_strides(levels: Sequence[Tensor]) -> list[Tensor]:
     """P2 at half its size and P6 at P5's: strides 8, 8, 16, 32, 32."""
     first, *middle, last = levels
-    half = F.interpolate(first, scale_factor=0.5, mode="bilinear", align_corners=False)
+    # Its sides are multiples of 8. Halved as whole numbers, for exporters tie factors to one size.
+    half = resize(first, [side // 2 for side in first.shape[-2:]])
     return [half, *middle, resize(last, middle[-1].shape[-2:])]

@@ -44,6 +44,13 @@ def with_coordinates(maps: Tensor) -> Tensor:
         [[[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]], [[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]]
     """
     n, _, h, w = maps.shape
-    x = torch.linspace(-1, 1, w, device=maps.device, dtype=maps.dtype)
-    y = torch.linspace(-1, 1, h, device=maps.device, dtype=maps.dtype)
+    x, y = _line(w, maps), _line(h, maps)
     return torch.cat([maps, x.expand(n, 1, h, w), y[:, None].expand(n, 1, h, w)], dim=1)
+
+
+def _line(count: int, like: Tensor) -> Tensor:
+    """From -1 to 1 in so many steps; exporters tie linspace's to the image that they trace."""
+    if not torch.compiler.is_exporting():
+        return torch.linspace(-1, 1, count, device=like.device, dtype=like.dtype)
+    steps = torch.arange(count, device=like.device, dtype=like.dtype)
+    return steps * (2 / torch.sym_max(count - 1, 1)) - 1
