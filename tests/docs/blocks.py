@@ -21,7 +21,17 @@ PAGES = sorted(
 )
 #: What a command line of a page may begin with. Programs of ours are parsed by their own parsers.
 OURS = ("bpkd", "python", "make")
-OTHERS = ("pip", "hf", "pre-commit", "mlflow", "tensorboard", "torchrun", "docker", "git", "scontrol")
+OTHERS = (
+    "pip",
+    "hf",
+    "pre-commit",
+    "mlflow",
+    "tensorboard",
+    "torchrun",
+    "docker",
+    "git",
+    "scontrol",
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,9 @@ def text(page: Path) -> str:
     if page.suffix != ".ipynb":
         return content
     cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(content)["cells"]]
-    return "\n\n".join(f"```python\n{each}\n```" if kind == "code" else each for kind, each in cells)
+    return "\n\n".join(
+        f"```python\n{each}\n```" if kind == "code" else each for kind, each in cells
+    )
 
 
 def fenced(page: Path) -> list[Block]:
@@ -80,8 +92,10 @@ def commands(page: Path) -> list[list[str]]:
 
 def _commands(block: str) -> Iterator[list[str]]:
     known: dict[str, str] = {}
-    for line in re.sub(r"\\\n\s*", "", block).splitlines():
-        known.update(re.findall(r"\bfor (\w+) in ([^\s;]+)", line) + re.findall(r"^(\w+)=(\S+)$", line))
+    for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines():
+        known.update(
+            re.findall(r"\bfor (\w+) in ([^\s;]+)", line) + re.findall(r"^(\w+)=(\S+)$", line)
+        )
         for part in re.split(r";\s+(?:do\s+)?", re.sub(r"(^|\s)#\s.*", "", line)):
             words = _words(_filled(part.strip().removeprefix("do "), known))
             if words and Path(words[0]).name in (*OURS, *OTHERS):
@@ -89,7 +103,7 @@ def _commands(block: str) -> Iterator[list[str]]:
 
 
 def _filled(line: str, known: dict[str, str]) -> str:
-    return re.sub(r"\$\{?(\w+)\}?", lambda found: known.get(found[1], found[0]), line)
+    return re.sub(r"\$(\w+)", lambda found: known.get(found[1], found[0]), line)
 
 
 def _words(line: str) -> list[str]:

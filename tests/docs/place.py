@@ -19,10 +19,13 @@ from tests.commands import done
 #: What makes any recipe small.
 TINY = ("max_iters=2", "batch_size=2", "workers=0", "evaluation.every=2", "schedule.warmup=0")
 CROP = ("augment.crop=[32,32]",)
-FIRST = ["road", "car", "tree"]
 RECIPE = """
 data: {use: bpkd.datasets.folder.Folder, root: data, classes: [road, car, tree]}
-student: {use: bpkd.networks.pspnet.PSPNet, backbone: test_resnet.r160_in1k, output_stride: 16, channels: 8}
+student:
+  use: bpkd.networks.pspnet.PSPNet
+  backbone: test_resnet.r160_in1k
+  output_stride: 16
+  channels: 8
 """
 STUDENT = """
 base: teacher.yaml

@@ -32,7 +32,9 @@ def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
     command: Any = typer.main.get_command(bpkd.cli.app)
     context, name = command.make_context("bpkd", list(words)), "bpkd"
     while hasattr(command, "commands"):
-        name, command, rest = command.resolve_command(context, context._protected_args + context.args)
+        name, command, rest = command.resolve_command(
+            context, context._protected_args + context.args
+        )
         context = command.make_context(name, rest, parent=context)
     return name, context.params
 
@@ -101,13 +103,14 @@ def test_a_target_of_the_makefile(words: list[str]) -> None:
 
 
 def cheap() -> list[Any]:
-    """Commands that read nothing but the package."""
+    """Commands that read nothing but the package, and write nothing."""
     return [
         each
         for each in unique("bpkd")
-        if each.values[0][0] in CHEAP and not {"--runs", "--out", "--csv", "--html"} & set(each.values[0])
+        if each.values[0][0] in CHEAP
+        and not {"--runs", "--out", "--csv", "--html"} & set(each.values[0])
         and not any(word.endswith(".yaml") for word in each.values[0])
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("words", cheap())
