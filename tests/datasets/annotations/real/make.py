@@ -1,4 +1,4 @@
-"""Write small exports with the annotation tools' own libraries; what they wrote lies beside this.
+"""Write small exports with the annotation tools' own libraries; what they wrote lies beside.
 
 ``python -m tests.datasets.annotations.real.make DIR [FORMAT ...]``, in an environment of its own with
 ``labelme supervision datumaro label-studio-sdk supervisely`` (README.md says which versions wrote
@@ -100,7 +100,9 @@ def _datumaro(shape: str) -> Any:
                 points = [float(v) for point in exports.corners(box) for v in point]
                 marks.append(Polygon(points, label=order, z_order=order))
         image = Image.from_numpy(noise.astype(np.uint8))
-        items.append(DatasetItem(exports.name(index), "train", image, marks))
+        items.append(
+            DatasetItem(exports.name(index), subset="train", media=image, annotations=marks)
+        )
     labels = LabelCategories.from_iterable(OBJECTS)
     return Dataset.from_iterable(items, categories={AnnotationType.label: labels})
 
@@ -133,9 +135,11 @@ def label_studio(root: Path) -> None:
         for number, (label, box) in enumerate(zip(OBJECTS, boxes(index), strict=True)):
             mask = (exports.mask(box) * 255).astype(np.uint8)
             value = {"format": "rle", "rle": brush.mask2rle(mask), "brushlabels": [label]}
-            results.append({"id": f"r{index}{number}", "type": "brushlabels", "from_name": "tag",
-                            "to_name": "image", "original_width": exports.WIDTH, "image_rotation": 0,
-                            "original_height": exports.HEIGHT, "value": value})  # fmt: skip
+            size = {"original_width": exports.WIDTH, "original_height": exports.HEIGHT}
+            about = {"type": "brushlabels", "from_name": "tag", "to_name": "image"}
+            results.append(
+                {"id": f"r{index}{number}", "image_rotation": 0, "value": value, **size, **about}
+            )
         annotation = {"id": index, "was_cancelled": False, "ground_truth": False, "result": results}
         image = f"/data/upload/1/{index:08x}-{file.name}"
         tasks.append({"id": index + 1, "data": {"image": image}, "annotations": [annotation]})
@@ -144,7 +148,7 @@ def label_studio(root: Path) -> None:
 
 def label_studio_png(root: Path) -> None:
     """The same tasks, turned into PNGs by Label Studio's converter."""
-    from label_studio_sdk.converter import Converter
+    from label_studio_sdk.converter.converter import Converter
 
     label_studio(root)
     config = (
