@@ -83,5 +83,6 @@ def console() -> Console:
 def bar(loader: Iterable[Any], what: str = "measuring") -> Iterator[Any]:
     """A progress bar that goes away when it is done; on a terminal alone."""
     where = Console(stderr=True)
-    hidden = not where.is_terminal
-    return iter(track(loader, what, transient=True, console=where, disable=hidden))
+    if not where.is_terminal:  # older rich leaves empty lines there, even of a bar that is disabled
+        return iter(loader)
+    return iter(track(loader, what, transient=True, console=where))

@@ -1,8 +1,7 @@
-"""Write small exports with the annotation tools' own libraries; what they wrote lies beside.
+"""Write small exports with the annotation tools' own libraries.
 
-``python -m tests.datasets.annotations.real.make DIR [FORMAT ...]``, in an environment of its own with
-``labelme supervision datumaro label-studio-sdk supervisely`` (README.md says which versions wrote
-the files). Not run by the tests: they read what it wrote.
+``python -m tests.datasets.annotations.real.make DIR [FORMAT ...]``, in an environment that has them
+(README.md says which versions wrote the files). The tests only read what it wrote.
 """
 
 from __future__ import annotations
@@ -84,7 +83,13 @@ def yolo(root: Path) -> None:
 
 
 def _datumaro(shape: str) -> Any:
-    from datumaro.components.annotation import AnnotationType, LabelCategories, Mask, Polygon
+    from datumaro.components.annotation import (
+        AnnotationType,
+        LabelCategories,
+        Mask,
+        MaskCategories,
+        Polygon,
+    )
     from datumaro.components.dataset import Dataset
     from datumaro.components.dataset_base import DatasetItem
     from datumaro.components.media import Image
@@ -95,7 +100,8 @@ def _datumaro(shape: str) -> Any:
         marks: list[Any] = []
         for order, box in enumerate(boxes(index)):
             if shape == "mask":
-                marks.append(Mask(exports.mask(box), label=order, z_order=order, group=order + 1))
+                inside = exports.mask(box)
+                marks.append(Mask(inside, label=order, z_order=order, group=order + 1))
             else:
                 points = [float(v) for point in exports.corners(box) for v in point]
                 marks.append(Polygon(points, label=order, z_order=order))
@@ -104,7 +110,15 @@ def _datumaro(shape: str) -> Any:
             DatasetItem(exports.name(index), subset="train", media=image, annotations=marks)
         )
     labels = LabelCategories.from_iterable(OBJECTS)
-    return Dataset.from_iterable(items, categories={AnnotationType.label: labels})
+    categories = {AnnotationType.label: labels}
+    if shape == "mask":  # CVAT gives each label a colour
+        colours = [exports.COLOURS[name] for name in ("background", *OBJECTS)]
+        labels = LabelCategories.from_iterable(("background", *OBJECTS))
+        categories[AnnotationType.label] = labels
+        categories[AnnotationType.mask] = MaskCategories(dict(enumerate(colours)))
+        for mark in (mark for item in items for mark in item.annotations):
+            mark.label += 1
+    return Dataset.from_iterable(items, categories=categories)
 
 
 def cvat(root: Path) -> None:
@@ -148,7 +162,7 @@ def label_studio(root: Path) -> None:
 
 def label_studio_png(root: Path) -> None:
     """The same tasks, turned into PNGs by Label Studio's converter."""
-    from label_studio_sdk.converter.converter import Converter
+    from label_studio_sdk.converter.converter import Converter, Format
 
     label_studio(root)
     config = (
@@ -156,7 +170,8 @@ def label_studio_png(root: Path) -> None:
         '<Label value="road"/><Label value="car"/></BrushLabels></View>'
     )
     converter = Converter(config, str(root), download_resources=False)
-    converter.convert_to_brush(str(root / "export.json"), str(root), is_dir=False)
+    tasks_file = str(root / "export.json")
+    converter.convert(tasks_file, str(root), Format.BRUSH_TO_PNG, is_dir=False)
     tasks = json.loads((root / "export.json").read_text())
     (root / "export.json").unlink()
     short = [{"id": task["id"], "image": task["data"]["image"]} for task in tasks]
