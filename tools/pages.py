@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -26,7 +28,8 @@ import bpkd.networks
 from bpkd.datasets.annotations import listing
 from bpkd.recipe.schema import Recipe
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 ANNOTATIONS = DOCS / "annotations.md"
 MADE = "<!-- Made from the code by `python -m tools.pages --write`: change it there. -->\n\n"
 
@@ -214,11 +217,39 @@ WORDS: dict[Any, str] = {
     Any: "anything",
     type(None): "null",
 }
+
+
+def benchmarks() -> str:
+    """Every benchmark: what it measures, and the pages with its numbers."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    texts = {page: page.read_text("utf-8") for page in pages if page.name != "benchmarks.md"}
+    rows = ["| `python -m benchmarks.` | what it measures | numbers |", "| --- | --- | --- |"]
+    for file in sorted((ROOT / "benchmarks").glob("*.py")):
+        module = ast.parse(file.read_text("utf-8"))
+        if not any(
+            isinstance(each, ast.FunctionDef) and each.name == "main" for each in module.body
+        ):
+            continue  # what several share
+        what = (ast.get_docstring(module) or "").split("\n\n", 1)[0].replace("\n", " ")
+        found = [page for page, text in texts.items() if f"benchmarks.{file.stem}" in text]
+        links = [f"[{page.stem}]({os.path.relpath(page, ROOT / 'docs')})" for page in found]
+        rows.append(f"| `{file.stem}` | {_cell(what)} | {', '.join(links)} |")
+    text = (
+        "# Benchmarks\n\nWhat is said of speed and memory was measured in one run by "
+        "a program of the repository's folder `benchmarks`, on whatever machine you have; `--help` "
+        "says what each takes. `make bench` runs the quick ones. How well methods do is another "
+        "matter: [results](results.md). What a network costs: `bpkd model`; how fast files are: "
+        "`bpkd bench`.\n\n"
+    )
+    return MADE + text + "\n".join(rows) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "keys.md": keys,
     "arguments.md": arguments,
     "annotations.md": annotations,
+    "benchmarks.md": benchmarks,
 }
 
 

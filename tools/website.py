@@ -7,6 +7,7 @@ become pages of the site, links to them follow; the reference has a page a room.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import posixpath
 import re
@@ -25,6 +26,10 @@ OUTSIDE = {
         f"examples/{file.name}": f"examples/{file.stem}.md"
         for file in sorted((ROOT / "examples").glob("*.py"))
         if file.stem != "__init__"
+    },
+    **{
+        f"examples/notebooks/{file.name}": f"notebooks/{file.stem}.md"
+        for file in sorted((ROOT / "examples/notebooks").glob("*.ipynb"))
     },
 }
 #: Pages of the reference: title, and the modules whose public names they show.
@@ -55,7 +60,9 @@ def on_config(config: Any) -> Any:
             # A guide whose feature is not there yet has no page.
             entry[title] = [each for each in content if _there(next(iter(each.values())))]
     guides = next(entry["Guides"] for entry in config.nav if "Guides" in entry)
-    guides.insert(3, {"Examples": [page for page in OUTSIDE.values() if "examples/" in page]})
+    for title in ("Notebooks", "Examples"):
+        pages = [page for page in OUTSIDE.values() if page.startswith(f"{title.lower()}/")]
+        guides.insert(3, {title: pages})
     return config
 
 
@@ -67,7 +74,10 @@ def on_files(files: Files, *, config: Any) -> Files:
     """Add the pages that lie elsewhere."""
     for source, target in OUTSIDE.items():
         text = (ROOT / source).read_text("utf-8")
-        content = _program(text) if source.endswith(".py") else _moved(text, source, target)
+        if source.endswith(".py"):
+            content = _program(text)
+        else:
+            content = _moved(_notebook(text, source), source, target)
         files.append(File.generated(config, target, content=content))
     for name, (title, rooms) in REFERENCE.items():
         shown = [f"::: {module}" for room in rooms for module in _modules(room)]
@@ -106,6 +116,15 @@ def _program(text: str) -> str:
     doc = ast.get_docstring(ast.parse(text)) or ""
     title, _, rest = doc.partition("\n\n")
     return f"# {title.partition(';')[0].rstrip('.')}\n\n{rest}\n\n```python\n{text}```\n"
+
+
+def _notebook(text: str, source: str) -> str:
+    """A notebook as a page, and where it lies; any other page as it is."""
+    if not source.endswith(".ipynb"):
+        return text
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"]]
+    parts = [f"```python\n{each}\n```" if kind == "code" else each for kind, each in cells]
+    return "\n\n".join([*parts, f"This page is the notebook `{source}`; the tests run it."]) + "\n"
 
 
 def _modules(room: str) -> list[str]:

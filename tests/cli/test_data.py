@@ -180,3 +180,12 @@ def test_bad_arguments(photos: Path, tmp_path: Path) -> None:
     ):
         assert words in refused("data", *arguments)
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_tables_in_a_real_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    code, out, _ = bpkd(
+        "data", "check", "demo/plain", "data.count=2", "data.size=[32,48]", "--workers", 0
+    )
+    assert code == 0 and "\x1b[1m" in out and "\\x1b" not in out

@@ -44,3 +44,10 @@ def test_a_word_that_is_too_long_alone_is_folded() -> None:
     assert max(map(len, found)) <= 30
     assert name in "".join(line.split()[0] for line in found)
     assert "40,000" in "".join(found)
+
+
+def test_a_cell_commands_no_terminal() -> None:
+    console = Console(force_terminal=True, width=80)
+    with console.capture() as capture:
+        console.print(Columns(["run"], [["\x1b[31mred\x07"]]))
+    assert "\\x1b[31mred\\x07" in capture.get() and "\x1b[31m" not in capture.get()

@@ -14,6 +14,7 @@ from rich.progress import track
 from typer.core import TyperGroup
 
 from bpkd.cli.ending import Ended
+from bpkd.support.columns import Columns
 from bpkd.support.messages import printable
 
 
@@ -55,8 +56,20 @@ Checkpoint = Annotated[str, typer.Option(help="student (the weights at the end),
 
 def put(text: str) -> None:
     """Print; where nobody reads on, as after ``| head -1``, the command ends as it would."""
+    _sent(printable(text))
+
+
+def draw(table: Columns) -> None:
+    """Print a table, bold where the terminal can; its cells command no terminal themselves."""
+    page = console()
+    with page.capture() as captured:
+        page.print(table)
+    _sent(captured.get().rstrip("\n"))
+
+
+def _sent(text: str) -> None:
     try:
-        print(printable(text), flush=True)
+        print(text, flush=True)
     except BrokenPipeError:
         # What is still in Python's buffer goes nowhere too, instead of failing at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,5 +83,6 @@ def console() -> Console:
 def bar(loader: Iterable[Any], what: str = "measuring") -> Iterator[Any]:
     """A progress bar that goes away when it is done; on a terminal alone."""
     where = Console(stderr=True)
-    hidden = not where.is_terminal
-    return iter(track(loader, what, transient=True, console=where, disable=hidden))
+    if not where.is_terminal:  # older rich leaves empty lines there, even of a bar that is disabled
+        return iter(loader)
+    return iter(track(loader, what, transient=True, console=where))

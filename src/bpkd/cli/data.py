@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import Overrides, Trust, app, bar, console, put
+from bpkd.cli.common import Overrides, Trust, app, bar, draw, put
 from bpkd.errors import UserError
 
 data_app = typer.Typer(
@@ -81,11 +81,9 @@ def check(
             colours=colours,
             progress=lambda split: partial(bar, what=f"checking {split}"),
         )
-    page = console()
-    with page.capture() as captured:
-        for table in checked.tables():
-            page.print(table)
-    put(captured.get() + "\n".join(checked.lines(every)))
+    for table in checked.tables():
+        draw(table)
+    put("\n".join(checked.lines(every)))
     if out is not None:
         content = {"source": source} | checked.as_json()
         with replacing(out) as temporary:

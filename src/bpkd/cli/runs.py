@@ -48,7 +48,7 @@ def train(
         changes.append(f"teacher_cache.folder={json.dumps(str(teacher_cache))}")
     with log(), own_recipe(beside=True), trusted(trust):
         folder = run(recipe, *changes, resume=resume, overwrite=overwrite, progress=not quiet)
-    print(f"{folder} holds the student (student.safetensors) and its numbers")
+    print(f"{folder} holds the trained network (student.safetensors) and its numbers")
     print(f"next: bpkd evaluate {typed(folder)}")
 
 

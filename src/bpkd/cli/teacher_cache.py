@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bpkd.cli.common import app, bar, console, put
+from bpkd.cli.common import app, bar, draw
 
 
 @app.command()
@@ -38,8 +38,7 @@ def cache(
         bpkd cache cache --check
         bpkd cache cache --prune 3fa9 --unused 30
     """
-    from rich.table import Table
-
+    from bpkd.support.columns import Columns
     from bpkd.training.teacher_cache.folders import caches, in_use, size_of
     from bpkd.training.teacher_cache.folders import prune as take
 
@@ -48,12 +47,13 @@ def cache(
     if unused is not None:
         old = [each for each in found if each.unused >= unused and not in_use(each.folder)]
         chosen += [each.folder.name for each in old]
-    table = Table("cache", "teacher", "data", "crop", "draws", "type", "records", "size", "unused")
+    header = ["cache", "teacher", "data", "crop", "draws", "type", "records", "size", "unused"]
+    rows = []
     for each in found:
         about = each.about
         kind = about.get("dtype", "?") + (f" top {k}" if (k := about.get("top_k")) else "")
         held = ", ".join(f"{name} {number:,}" for name, number in each.tensors.items())
-        table.add_row(
+        row = [
             each.folder.name,
             _short(about.get("teacher")),
             _short(about.get("data")),
@@ -63,11 +63,9 @@ def cache(
             (held or "none") + (f", {each.torn:,} torn" if each.torn else ""),
             size_of(each.size),
             "in use" if in_use(each.folder) else f"{each.unused:.0f} d",
-        )
-    page = console()
-    with page.capture() as captured:
-        page.print(table)
-    put(captured.get().rstrip())
+        ]
+        rows.append(row)
+    draw(Columns(header, rows, numbers=False))
     for gone in take(folder, chosen):
         print(f"taken away: {gone}")
     if check and any(each.torn for each in found):

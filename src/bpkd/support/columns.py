@@ -11,6 +11,8 @@ from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
+from bpkd.support.messages import printable
+
 
 @dataclass
 class Columns:
@@ -44,7 +46,9 @@ class Columns:
                 if self.numbers and column:
                     table.columns[-1].justify = "right"
             for index, row in enumerate(self.rows):
-                table.add_row(*(Text(row[c]) for c in columns), end_section=index in self.breaks)
+                table.add_row(
+                    *(Text(printable(row[c])) for c in columns), end_section=index in self.breaks
+                )
             yield table
 
 

@@ -122,7 +122,7 @@ def _said(scores: dict[str, Any], counts: Tensor, classes: list[str]) -> list[st
     ]
     if missed and not lines:
         lines.append(
-            f"the teacher never finds {', '.join(missed[:8])} on {_IMAGES} images that show it; "
+            f"the teacher never finds {' or '.join(missed[:8])} on {_IMAGES} images with it; "
             "bpkd evaluate RECIPE --teacher measures it"
         )
     return lines
