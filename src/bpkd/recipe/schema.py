@@ -82,6 +82,7 @@ class Recipe(Section):
     checkpoint_every: Positive = 1000
     compile: bool = False
     loggers: list[Literal["csv", "tensorboard", "wandb", "mlflow"]] | None = None
+    log_pulls: bool = False
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     devices: Positive | Literal["auto"] = "auto"
     nodes: Positive = 1
