@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--split", default="test")
     parser.add_argument("--grid", type=Path, default=GRID)
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     if given.what == "run":
         index, parts = map(int, given.part.split("/"))
         run(given.study, given.overrides, given.runs, (index, parts), given.grid)

@@ -83,6 +83,7 @@ class Recipe(Section):
     compile: bool = False
     quantize: bool = False
     loggers: list[Literal["csv", "tensorboard", "wandb", "mlflow"]] | None = None
+    log_pulls: bool = False
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     devices: Positive | Literal["auto"] = "auto"
     nodes: Positive = 1

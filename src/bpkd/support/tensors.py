@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +209,12 @@ def key_mismatch(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
 
 def _kind(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def tensors_in(output: Any) -> Iterator[Tensor]:
+    """The tensors in whatever holds them."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, dict | list | tuple):
+        for value in output.values() if isinstance(output, dict) else output:
+            yield from tensors_in(value)

@@ -67,6 +67,7 @@ def build(recipe: Recipe, begun: Path | None = None) -> Parts:
     drawn = with_unlabelled(data, recipe.data.unlabelled)
     distiller = build_distiller(recipe, data, weights)
     distiller.unlabelled = drawn is not data
+    distiller.log_pulls = recipe.log_pulls
     if distiller.unlabelled:
         check_unlabelled(recipe, data, distiller.losses)
     return Parts(data, val, distiller, drawn, weights)

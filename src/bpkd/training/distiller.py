@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from bpkd.errors import UserError
 from bpkd.metrics.measures import scalars
 from bpkd.support.finite import check_gradients, check_network, not_finite
+from bpkd.support.tensors import tensors_in
 from bpkd.tasks import Task
+from bpkd.training.pulls import pulls
 from bpkd.training.schedules import Weighted
 from bpkd.training.teacher_cache.cache import TeacherCache
 from bpkd.training.unlabelled import own_labels, taught_labels
@@ -35,6 +37,8 @@ class Distiller(lightning.LightningModule):
     teacher: nn.Module | None
     #: What the teacher said of the run's draws; None: it is asked each time.
     cache: TeacherCache | None = None
+    #: Whether training.csv gets how hard each term pulls beside the student's own loss.
+    log_pulls = False
     #: Whether there are images that nobody labelled.
     unlabelled = False
 
@@ -126,6 +130,7 @@ class Distiller(lightning.LightningModule):
         student = self.task.output(self.student(images), "student")
         own = own_labels(target, self.task.ignore_index) if self.unlabelled else target  # type: ignore[attr-defined]
         total, terms = self.task.own_loss(student, own)
+        own_loss, weighted = total, dict[str, Tensor]()
         losses, teacher = self.active_losses(), None
         if self.teacher is not None and losses:
             if self.cache is None:
@@ -137,13 +142,18 @@ class Distiller(lightning.LightningModule):
             with torch.autocast(self.device.type, enabled=False):
                 for name, loss in losses.items():
                     for term, value in loss(student, teacher, target).items():
-                        terms[f"{name}.{term}"] = value
-                        total = total + self.weighted[name].at(term, self.global_step) * value
+                        key, weight = f"{name}.{term}", self.weighted[name].at(term, self.global_step)
+                        terms[key], weighted[key] = value, weight * value
+                        total = total + weighted[key]
             self.step = (_detached(student), _detached(teacher), target)
         if not total.isfinite():
             self.refuse(terms, images, teacher)
         self.log_dict({"loss": total.detach()}, prog_bar=True)
         self.shown = {f"loss/{name}": value.detach() for name, value in terms.items()}
+        number = self.global_step + 1
+        if self.log_pulls and (number == 1 or number % self.trainer.log_every_n_steps == 0):
+            found = pulls(own_loss, weighted, student)
+            self.shown |= {f"pull/{name}": value for name, value in found.items()}
         self.log_dict(self.shown)
         return total
 
@@ -189,7 +199,7 @@ class Distiller(lightning.LightningModule):
         advice = "lower the learning rate or that term's weight"
         if not_finite([("images", images)]):
             advice = "the images hold NaN or Inf: mend the data set"
-        elif not_finite(_tensors(teacher)):
+        elif not_finite((str(id(t)), t) for t in tensors_in(teacher)):
             advice = "what the teacher gives holds NaN or Inf: take another, or precision=32"
         raise UserError(
             f"iteration {self.global_step}: the loss is not finite in {', '.join(broken)}; "
@@ -220,11 +230,3 @@ def _detached(output: Any) -> Any:
         return [_detached(value) for value in output]
     return output if output is None else type(output)(*map(_detached, output))
 
-
-def _tensors(output: Any) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in what a network gave, each with a name of its own."""
-    if isinstance(output, Tensor):
-        yield str(id(output)), output
-    elif isinstance(output, dict | list | tuple):
-        for value in output.values() if isinstance(output, dict) else output:
-            yield from _tensors(value)

@@ -65,7 +65,7 @@ def test_few_choices_are_tried_again() -> None:
 
 def test_the_space_is_round_the_defaults_or_the_recipes_own(recipes: Path) -> None:
     space = space_of(load_recipe(recipes / "bpkd.yaml"))
-    assert space["losses.bpkd.weight.edge"] == Range(low=0.5 / 8, high=4.0, log=True)
+    assert space["losses.bpkd.weight.edge"] == Range(low=1.7 / 8, high=1.7 * 8, log=True)
     assert space["losses.bpkd.temperature"] == Range(low=0.25, high=4.0, log=True)
     assert "losses.bpkd.pre_mask" in space
     given = load_recipe(recipes / "bpkd.yaml", ["losses.bpkd.weight=2"])
