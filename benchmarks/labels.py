@@ -25,7 +25,7 @@ from PIL import Image
 
 from benchmarks import evidence
 from bpkd import UserError
-from bpkd.datasets.images import files_below
+from bpkd.datasets.image_files import files_below
 from bpkd.datasets.scenes import SPLITS, Scenes
 from bpkd.report.table import COLUMNS, spread
 from bpkd.support.files import replacing_csv

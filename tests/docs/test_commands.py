@@ -66,6 +66,10 @@ def test_a_command_is_parsed_and_its_keys_are_keys(words: list[str]) -> None:
     assert load_recipe(base, wanted)
 
 
+#: What a program calls for its words.
+PARSERS = ("parse_args", "parse_intermixed_args")
+
+
 @pytest.mark.parametrize("words", unique("python"))
 def test_a_program_of_the_tree_takes_its_words(
     words: list[str], monkeypatch: pytest.MonkeyPatch
@@ -76,11 +80,14 @@ def test_a_program_of_the_tree_takes_its_words(
         return
     if words[1] in ("doctest", "venv", "pip", "build", "http.server", "pytest"):
         return
-    real = argparse.ArgumentParser.parse_args
+    real = {name: getattr(argparse.ArgumentParser, name) for name in PARSERS}
 
-    def parse(parser: argparse.ArgumentParser, given: Any = None, *_: Any) -> None:
-        real(parser, given)
-        raise Parsed
+    def parse(name: str) -> Any:
+        def parsed_at_once(parser: argparse.ArgumentParser, given: Any = None, *_: Any) -> None:
+            real[name](parser, given)
+            raise Parsed
+
+        return parsed_at_once
 
     if words[1] == "bpkd":
         parsed(words[2:])
@@ -90,7 +97,8 @@ def test_a_program_of_the_tree_takes_its_words(
         assert Path(str(module.__file__)).is_file()
         return
     plain = [re.sub(r"^\[|\]$", "", each) for each in words[2:]]
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    for name in PARSERS:
+        monkeypatch.setattr(argparse.ArgumentParser, name, parse(name))
     monkeypatch.setattr(sys, "argv", ["benchmark", *plain])
     with pytest.raises(Parsed):
         module.main()

@@ -127,7 +127,7 @@ def test_memory_does_not_grow_with_the_height(
             tracemalloc.stop()
     for kind in (0, 1):  # tensors, and what Python and NumPy hold
         assert held[4000, 1][kind] < 1.1 * held[1000, 1][kind]
-    assert held[4000, 2**24][0] > 2 * held[1000, 2**24][0]
+    assert held[4000, 2**24][1] > 1.5 * held[1000, 2**24][1]
 
 
 @pytest.mark.usefixtures("small_is_large")

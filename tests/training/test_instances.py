@@ -85,10 +85,13 @@ def test_losses_learn_which_objects_each_level_is_for(recipe: Path) -> None:
     ranges = "[[1, 8], [4, 12], [8, 24], [12, 48], [24, 999]]"
     parts = build(load_recipe(source, [f"student.scale_ranges={ranges}"]))
     loss = parts.distiller.losses["bpkd"]
-    assert loss.ranges[0][0] == (1, 8) and loss.ranges[1][0] == (1, 16)  # the teacher's run's
+    assert loss.matching.ranges[0][0] == (1, 8) and loss.matching.ranges[1][0] == (
+        1,
+        16,
+    )  # the teacher's run's
     assert parts.distiller.task.scale_ranges[0] == (1, 8)  # type: ignore[attr-defined]
     given = build(load_recipe(source, ["losses.bpkd.scale_ranges=full"])).distiller.losses["bpkd"]
-    assert given.ranges[0][0] == (1, 96)
+    assert given.matching.ranges[0][0] == (1, 96)
 
 
 @pytest.mark.parametrize(

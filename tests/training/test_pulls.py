@@ -35,4 +35,6 @@ def test_a_run_writes_them_beside_its_losses_and_learns_the_same(tmp_path: Path)
         train(str(recipe), *given, progress=False)
         rows.append(list(csv.DictReader((tmp_path / name / "training.csv").open())))
     assert [float(row["pull/kd.kd"]) > 0 for row in rows[1]] == [True] * 3
-    assert [{k: v for k, v in row.items() if not k.startswith("pull")} for row in rows[1]] == rows[0]
+    assert [{k: v for k, v in row.items() if not k.startswith("pull")} for row in rows[1]] == rows[
+        0
+    ]

@@ -20,7 +20,7 @@ def overview() -> str:
     """Each folder of recipes in a line or two, alternatives in braces as a shell has them.
 
     Example:
-        >>> overview().splitlines()[2]
+        >>> overview().splitlines()[3]
         'demo/{bpkd,cwd,plain,teacher}'
     """
     folders: dict[tuple[str, int], list[list[str]]] = {}

@@ -142,7 +142,10 @@ class Distiller(lightning.LightningModule):
             with torch.autocast(self.device.type, enabled=False):
                 for name, loss in losses.items():
                     for term, value in loss(student, teacher, target).items():
-                        key, weight = f"{name}.{term}", self.weighted[name].at(term, self.global_step)
+                        key, weight = (
+                            f"{name}.{term}",
+                            self.weighted[name].at(term, self.global_step),
+                        )
                         terms[key], weighted[key] = value, weight * value
                         total = total + weighted[key]
             self.step = (_detached(student), _detached(teacher), target)
@@ -229,4 +232,3 @@ def _detached(output: Any) -> Any:
     if isinstance(output, list):
         return [_detached(value) for value in output]
     return output if output is None else type(output)(*map(_detached, output))
-

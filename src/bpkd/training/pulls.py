@@ -50,4 +50,3 @@ def _gradients(value: Tensor, of: list[Tensor]) -> tuple[Tensor | None, ...]:
 def _norm(gradients: tuple[Tensor | None, ...]) -> Tensor:
     squares = [gradient.float().square().sum() for gradient in gradients if gradient is not None]
     return torch.stack(squares).sum().sqrt() if squares else torch.zeros(())
-
