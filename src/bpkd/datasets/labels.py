@@ -111,8 +111,8 @@ class LabelReader:
         if values.dtype == np.uint8 and self.dtype is np.uint8:
             content = values.tobytes()
             if b"\x01" not in content.translate(self._unknown_bytes):
-                meant = bytearray(content).translate(self._byte_labels)
-                return np.frombuffer(meant, dtype=np.uint8).reshape(values.shape)
+                mapped = bytearray(content).translate(self._byte_labels)
+                return np.frombuffer(mapped, dtype=np.uint8).reshape(values.shape)
         labels: Array = np.empty(values.shape, dtype=self.dtype)
         unknown: Counter[int] = Counter()
         rows = max(1, _BLOCK // max(1, values.shape[1]))

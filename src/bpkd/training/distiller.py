@@ -154,7 +154,8 @@ class Distiller(lightning.LightningModule):
         self.log_dict({"loss": total.detach()}, prog_bar=True)
         self.shown = {f"loss/{name}": value.detach() for name, value in terms.items()}
         number = self.global_step + 1
-        if self.log_pulls and (number == 1 or number % self.trainer.log_every_n_steps == 0):
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.log_pulls and (number == 1 or number % every == 0):
             found = pulls(own_loss, weighted, student)
             self.shown |= {f"pull/{name}": value for name, value in found.items()}
         self.log_dict(self.shown)

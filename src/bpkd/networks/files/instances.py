@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from bpkd.errors import UserError
@@ -69,5 +70,5 @@ class InstanceFile(FileNetwork):
     def _levels(self, cells: Tensor) -> list[Tensor]:
         """(N, D, cells) -> (N, D, S, S) a level."""
         grids = self.description.grids
-        parts = cells.split([side * side for side in grids], dim=2)
+        parts = torch.split(cells, [side * side for side in grids], dim=2)
         return [part.unflatten(2, (side, side)) for part, side in zip(parts, grids, strict=True)]

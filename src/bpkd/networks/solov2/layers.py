@@ -53,5 +53,5 @@ def _line(count: int, like: Tensor) -> Tensor:
     if not torch.compiler.is_exporting():
         return torch.linspace(-1, 1, count, device=like.device, dtype=like.dtype)
     steps = torch.arange(count, device=like.device, dtype=like.dtype)
-    line: Tensor = steps * (2 / torch.sym_max(count - 1, 1)) - 1
-    return line
+    # Symbolic while the image is traced.
+    return steps * (2 / torch.sym_max(count - 1, 1)) - 1  # type: ignore[return-value]
