@@ -50,11 +50,13 @@ def trimap(
         bpkd figure trimap runs/camvid/plain runs/camvid/cwd runs/camvid/bpkd --out trimap.pdf
     """
     from bpkd.datasets.classes_file import read_classes
-    from bpkd.report.compare import compare
+    from bpkd.report.compare import compare, recipes_of
+    from bpkd.report.figures import check_not_instances
     from bpkd.report.figures.trimap import band_widths, trimap_figure
 
     files = _files(out, "trimap.png")
     changes = [] if widths is None else [f"evaluation.trimap_widths={band_widths(widths, width)}"]
+    check_not_instances(recipes_of(runs))
     rows = compare(runs, *changes, split=split, progress=bar)
     _write(trimap_figure(rows, read_classes(runs[0])[0], width), files)
 
@@ -80,7 +82,8 @@ def grid(
     """Images in rows, runs in columns, zoomed where they differ along outlines: Figures 3 to 5.
 
     The rule: the image whose trimap IoU gains most from the first run to the last, then the one
-    that loses most, then the second gain, and so on. The number beside a row says how much.
+    that loses most, then the second gain, and so on. The number beside a row says how much. Of
+    instances: the panoptic quality of the objects that are found in an image.
 
         bpkd figure grid runs/camvid/plain runs/camvid/cwd runs/camvid/bpkd --out grid.pdf
     """
@@ -94,7 +97,8 @@ def grid(
     else:
         picked = chosen(gains(drawn, width, first_images(drawn, candidates), progress=bar), rows)
     for row in picked:
-        print(f"image {row.index} ({drawn.data.name(row.index)}): {row.points:+.1f} trimap IoU")
+        name, unit = drawn.data.name(row.index), drawn.view.unit(width)
+        print(f"image {row.index} ({name}): {row.points:+.1f} {unit}")
     _write(grid_figure(drawn, picked, width), files)
 
 

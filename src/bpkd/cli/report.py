@@ -35,9 +35,10 @@ def report(
 ) -> None:
     """Make one page of runs, for any browser: to be opened, and to be mailed.
 
-    The table; images with a slider between two runs, and zoom; IoU and trimap IoU by class;
-    confusion matrices; training curves; cost; what differs in the recipes; environment. One file
-    that needs no other, and no network. Runs that differ in their seed alone share a row.
+    The table; images with a slider between two runs, and zoom; IoU and trimap IoU by class, of
+    instances AP by class and by size; confusion matrices; training curves; cost; what differs in
+    the recipes; environment. One file that needs no other, and no network. Runs that differ in
+    their seed alone share a row.
 
         bpkd report runs/plain runs/cwd runs/bpkd --out report.html
         bpkd report runs/plain runs/bpkd data.root=elsewhere --split val

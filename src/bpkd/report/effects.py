@@ -112,6 +112,31 @@ def effect(
     )
 
 
+def effect_of_scores(method: str, score: str, pairs: Sequence[tuple[float, float]]) -> Effect:
+    """The effect of a method on one score of all images, from pairs: the method's, the baseline's.
+
+    What single images add is not known, as it is not of AP: there are no intervals over images.
+
+    Args:
+        method: its name.
+        score: its name.
+        pairs: one a seed, fractions.
+
+    Example:
+        >>> found = effect_of_scores("bpkd", "AP", [(0.5, 0.4), (0.5, 0.2)])
+        >>> round(found.difference, 6), round(found.error, 6), found.by_images
+        (20.0, 10.0, (nan, nan))
+    """
+    each, seeds = np.array([100 * (a - b) for a, b in pairs]), len(pairs)
+    lone = (float("nan"), float("nan"))
+    error, by_seeds = float("nan"), lone
+    if seeds > 1:
+        error = float(each.std(ddof=1) / seeds**0.5)
+        chosen = np.random.default_rng(0).integers(seeds, size=(2000, seeds))
+        by_seeds = _interval(each[chosen].mean(axis=1))
+    return Effect(method, score, seeds, float(each.mean()), error, by_seeds, lone, lone)
+
+
 def _interval(values: Array) -> tuple[float, float]:
     values = values[~np.isnan(values)]
     low, high = np.percentile(values, _ENDS) if len(values) else (np.nan, np.nan)

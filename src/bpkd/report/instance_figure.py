@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import nn
 
 from bpkd.datasets.instances import Instances
-from bpkd.datasets.transforms import to_float
 from bpkd.inference.instance_overlay import flattened, outlined
 from bpkd.report.figure import busiest_window, chosen_image, save
+from bpkd.report.figures.views import SCORE, Objects
 from bpkd.tasks.instance import Instance
 
 #: So many pictures side by side fit a page.
@@ -35,7 +34,7 @@ def instance_comparison(
     file: Path,
     task: Instance,
     index: int | None = None,
-    threshold: float = 0.3,
+    threshold: float = SCORE,
 ) -> None:
     """Write a picture: a column for the image, its instances and each network's.
 
@@ -47,7 +46,7 @@ def instance_comparison(
         file: PNG, PDF or whatever else matplotlib writes.
         task: how instances are found.
         index: which image; None for :func:`most_instances`.
-        threshold: the least score of what is drawn: AP also counts what is hardly seen.
+        threshold: the least score of what is drawn.
 
     Raises:
         UserError: no such image, or no such kind of picture.
@@ -55,13 +54,8 @@ def instance_comparison(
     index = chosen_image(data, index, most_instances)
     image, truth = data[index]
     shown: dict[str, Instances] = {"annotations": truth}
-    for name, network in networks.items():
-        device = next(network.parameters()).device
-        with torch.inference_mode():
-            found = task.found(network, to_float(image)[None].to(device))[0]
-        found = Instances(*(None if value is None else value.cpu() for value in found))  # type: ignore[arg-type]
-        assert found.scores is not None
-        shown[name] = found.only(found.scores >= threshold)
+    view = Objects(data.palette, task, threshold)
+    shown |= {name: view.see(network, image) for name, network in networks.items()}
     height, width = image.shape[1:]
     numbers = flattened(truth, 0)[1]
     window = busiest_window(numbers, (max(1, height * 2 // 5), max(1, width * 2 // 5)))

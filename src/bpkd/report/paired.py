@@ -1,7 +1,8 @@
 """Does a method beat another? Differences of runs of one seed, with intervals by drawing again.
 
 Runs of one seed begin alike, so their difference says more than that of two means. How sure it is
-has two sides: other seeds might have come out otherwise, and so might other images.
+has two sides: other seeds might have come out otherwise, and so might other images. Of instances,
+whose AP is no sum over images, the first side alone is told.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from bpkd.errors import UserError
 from bpkd.inference.evaluation import evaluate
 from bpkd.inference.image_counts import Counts, kept_counts
 from bpkd.inference.predictor import classes_at, kept_at
+from bpkd.metrics.measures import Scores
+from bpkd.recipe.instance import InstanceRecipe
 from bpkd.report.compare import names_of, recipes_of
-from bpkd.report.effects import Effect, effect, thin_classes
+from bpkd.report.effects import Effect, effect, effect_of_scores, thin_classes
 from bpkd.report.table import COLUMNS
 from bpkd.support.columns import Columns
 from bpkd.support.files import replacing_csv
@@ -64,6 +67,12 @@ def paired(
         known = ", ".join(methods)
         raise UserError(f"--paired {baseline!r} is none of the methods; expected one of {known}")
     _check_seeds(methods, base)
+    if any(isinstance(recipe, InstanceRecipe) for recipe in recipes.values()):
+        return _of_scores(
+            methods,
+            base,
+            lambda run: evaluate(run, *overrides, split=split, progress=progress, say=say),
+        )
     counts = {
         run: _counts(run, overrides, split, progress, say)
         for of_seed in methods.values()
@@ -79,6 +88,24 @@ def paired(
             shared = [seed for seed in of_seed if seed in methods[base]]
             pairs = [(counts[of_seed[seed]], counts[methods[base][seed]]) for seed in shared]
             found += _effects(name, pairs, narrow, samples)
+    return found
+
+
+def _of_scores(
+    methods: Mapping[str, Mapping[int, Path]], base: str, measured: Callable[[Path], Scores]
+) -> list[Effect]:
+    """Of scores that are known of all images together: AP, overall and by size."""
+    shared = {name: [s for s in each if s in methods[base]] for name, each in methods.items()}
+    scores = {run: measured(run) for each in methods.values() for run in each.values()}
+    found = []
+    for name, seeds in shared.items():
+        if name == base:
+            continue
+        pairs = [(scores[methods[name][seed]], scores[methods[base][seed]]) for seed in seeds]
+        for key, title in COLUMNS.items():
+            if all(key in side for pair in pairs for side in pair):
+                values = [(a[key], b[key]) for a, b in pairs]
+                found.append(effect_of_scores(name, title, values))
     return found
 
 

@@ -13,11 +13,12 @@ from PIL import Image
 
 from bpkd.errors import UserError
 from bpkd.inference.kept import keep, kept
+from bpkd.report.figures.views import see_through
 from bpkd.report.html.axes import axis
 from bpkd.report.html.bars import measures
 from bpkd.report.html.confused import matrices
 from bpkd.report.html.curves import charts, read_curves
-from bpkd.report.html.pictures import SIDE, map_uri, photo_uri
+from bpkd.report.html.pictures import SIDE, layer_uri, photo_uri
 from bpkd.report.html.sheet import mark_best, sheet
 from bpkd.report.table import Row, class_rows
 
@@ -101,7 +102,9 @@ def test_confusions_stand_in_no_table_by_class_and_are_kept_whole(tmp_path: Path
 
 def test_pictures_are_small_and_exact() -> None:
     labels = torch.tensor([[0, 1], [-1, 255]]).repeat_interleave(8, 0).repeat_interleave(8, 1)
-    pixels = np.asarray(picture(map_uri(labels, [(9, 8, 7), (200, 0, 0)])).convert("RGBA"))
+    pixels = np.asarray(
+        picture(layer_uri(see_through(labels, [(9, 8, 7), (200, 0, 0)]))).convert("RGBA")
+    )
     assert pixels[0, 0].tolist() == [9, 8, 7, 255] and pixels[0, 15].tolist() == [200, 0, 0, 255]
     assert pixels[8:, :, 3].max() == 0
     photo = picture(photo_uri(torch.zeros(3, 100, 3000, dtype=torch.uint8)))

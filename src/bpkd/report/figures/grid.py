@@ -7,24 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from torch import Tensor, nn
+from torch import nn
 
 from bpkd.datasets.ade20k import ADE20K
 from bpkd.datasets.building import build_data
 from bpkd.datasets.cityscapes import Cityscapes
 from bpkd.datasets.pascal_context import PascalContext
-from bpkd.datasets.transforms import to_float
 from bpkd.errors import UserError
-from bpkd.inference.overlay import colourise, overlay
-from bpkd.inference.predictor import device_of
-from bpkd.inference.windows import Inference, build_inference, predict
 from bpkd.report.compare import names_of, recipes_of, teacher_of
 from bpkd.report.figure import frame
-from bpkd.report.figures import check_label_maps
-from bpkd.report.figures.rule import Gain, trimap_gain, window
+from bpkd.report.figures.rule import Gain
+from bpkd.report.figures.views import View, all_seen, view_of
 from bpkd.runs.loading import load
 
 #: What stands at the end of a row: the paper has the teacher, on Cityscapes the labels.
@@ -37,17 +32,17 @@ class Page:
 
     Attributes:
         networks: by the name above their column; the first and the last of ``students`` are
-            those whose outlines the rule compares.
+            those that the rule compares.
         students: names of the networks that are compared.
         data: a data set, see the contract in :mod:`bpkd.datasets`.
-        inference: how to get logits.
-        labels: whether the labels have a column.
+        view: what is seen and shown of an image.
+        labels: whether the annotations have a column.
     """
 
     networks: dict[str, nn.Module]
     students: list[str]
     data: Any
-    inference: Inference
+    view: View
     labels: bool
 
 
@@ -80,7 +75,6 @@ def page(
     networks = {name: load(run) for name, run in names.items()}
     first = next(iter(recipes.values()))
     data = build_data(first, split)
-    check_label_maps(data)
     wanted = last or _as_in_the_paper(data)
     if wanted != "labels" and (teacher := teacher_of(list(recipes.values()))) is not None:
         if teacher.resolve() not in {run.resolve() for run in names.values()}:
@@ -89,8 +83,7 @@ def page(
         raise UserError("the runs' teacher is no run that is still there; take --last labels")
     else:
         wanted = "labels"
-    inference = build_inference(first.evaluation)
-    return Page(networks, list(names), data, inference, labels=wanted != "teacher")
+    return Page(networks, list(names), data, view_of(first, data), labels=wanted != "teacher")
 
 
 def _as_in_the_paper(data: Any) -> Last:
@@ -107,7 +100,7 @@ def first_images(page: Page, count: int | None) -> range:
 def gains(
     page: Page, width: int, images: Sequence[int], progress: Callable[[Any], Any] = iter
 ) -> list[Gain]:
-    """By how much the last student is ahead of the first along each image's outlines.
+    """By how much the last student is ahead of the first on each image.
 
     Args:
         page: see :func:`page`.
@@ -123,11 +116,11 @@ def gains(
         if not 0 <= index < count:
             raise UserError(f"image {index}: the split has {count} images, 0 to {count - 1}")
     first, last = (page.networks[name] for name in (page.students[0], page.students[-1]))
-    classes, found = len(page.data.classes), []
+    found = []
     for index in progress(images):
-        image, labels = page.data[index]
-        before, after = (predicted(net, image, page.inference) for net in (first, last))
-        found.append(Gain(index, trimap_gain(before, after, labels.long(), classes, width)))
+        image, target = page.data[index]
+        before, after = (page.view.see(network, image) for network in (first, last))
+        found.append(Gain(index, page.view.gain(before, after, target, width)))
     return found
 
 
@@ -143,8 +136,8 @@ def grid_figure(page: Page, rows: Sequence[Gain], width: int) -> Figure:
         UserError: there is nothing to show.
     """
     if not rows:
-        raise UserError("no image of the split has a labelled outline, so none can be chosen")
-    titles = ["image", *page.networks, *(["labels"] if page.labels else [])]
+        raise UserError("no image of the split has anything to compare, so none can be chosen")
+    titles = ["image", *page.networks, *([page.view.truth] if page.labels else [])]
     height, breadth = page.data[rows[0].index][0].shape[1:]
     size = 2.2 * len(titles) + 0.4, (2.2 * 2 * height / breadth + 0.1) * len(rows) + 0.4
     tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
@@ -163,27 +156,18 @@ def grid_figure(page: Page, rows: Sequence[Gain], width: int) -> Figure:
 
 
 def _draw_row(axes: Any, page: Page, row: Gain, width: int) -> None:
-    image, labels = page.data[row.index]
-    labels, palette = labels.long(), page.data.palette
-    maps = {name: predicted(net, image, page.inference) for name, net in page.networks.items()}
-    height, breadth = labels.shape
+    image, target = page.data[row.index]
+    view, seen = page.view, all_seen(page.view, page.networks, image)
+    height, breadth = image.shape[1:]
     size = max(1, height * 2 // 5), max(1, breadth * 2 // 5)
-    part = window([maps[name] for name in page.students], labels, size, width)
-    shown = [*maps.values(), *([labels] if page.labels else [])]
+    part = view.part([seen[name] for name in page.students], target, size, width)
+    shown = [*seen.values(), *([view.true(target)] if page.labels else [])]
     photo = image.permute(1, 2, 0).numpy()
     axes[0, 0].imshow(photo)
     axes[1, 0].imshow(photo[part], interpolation="nearest")
     axes[0, 0].set_ylabel(f"image {row.index}\n{row.points:+.1f}", fontsize=9)
     for axis in axes[0]:
         frame(axis, part)
-    for column, classes in enumerate(shown, start=1):
-        known = classes.where(labels != page.data.ignore_index, page.data.ignore_index)
-        axes[0, column].imshow(overlay(image, known, palette))
-        axes[1, column].imshow(colourise(known, palette)[part], interpolation="nearest")
-
-
-def predicted(network: nn.Module, image: Tensor, inference: Inference) -> Tensor:
-    """The classes (H, W) that a network sees in an image uint8 (3, H, W)."""
-    device = device_of(network)
-    with torch.no_grad():
-        return predict(network, to_float(image)[None].to(device), inference)[0].cpu().long()
+    for column, each in enumerate(shown, start=1):
+        axes[0, column].imshow(view.laid_over(image, each, target))
+        axes[1, column].imshow(view.close(image, each, target)[part], interpolation="nearest")

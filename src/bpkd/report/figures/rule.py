@@ -11,16 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpkd.boundary import trimap_bands
+from bpkd.datasets.instances import Instances
 from bpkd.metrics.confusion import confusion_matrix, iou_per_class
 
 
 @dataclass
 class Gain:
-    """How much better the last network follows one image's outlines than the first.
+    """How much better the last network is on one image than the first.
 
     Attributes:
         index: of the image in its split.
-        points: of trimap IoU.
+        points: of trimap IoU, or of the quality of the objects found.
     """
 
     index: int
@@ -51,6 +52,55 @@ def trimap_gain(first: Tensor, last: Tensor, labels: Tensor, classes: int, width
         for each in (first, last)
     ]
     return 100 * float(scores[1] - scores[0])
+
+
+def found_quality(found: Instances, true: Instances, least: float = 0.5) -> float:
+    """How well an image's objects were found: panoptic quality, all classes of the image together.
+
+    Kirillov et al., Panoptic Segmentation, CVPR 2019: the sum of the IoUs of the pairs over the
+    pairs, half of what is found and has none, and half of what is missed. An object is paired with
+    the true one of its class of the largest IoU, the best scores first; what lies for the greater
+    part in a crowd counts neither way.
+
+    Args:
+        found: with scores.
+        true: the annotations.
+        least: IoU of a pair.
+
+    Returns:
+        From 0 to 1; nan where there is no object, and none is found.
+
+    Example:
+        >>> square = torch.zeros(1, 4, 4).bool()
+        >>> square[:, :2, :2] = True
+        >>> true = Instances.of(square, torch.tensor([0]))
+        >>> both, scores = square.repeat(2, 1, 1), torch.tensor([0.9, 0.8])
+        >>> two = Instances.of(both, torch.tensor([0, 1]), scores)
+        >>> round(found_quality(two, true), 4)  # 1 / (1 + 1 / 2)
+        0.6667
+    """
+    crowd = true.masks[true.crowd].any(0) if bool(true.crowd.any()) else None
+    if crowd is not None:
+        share = (found.masks & crowd).flatten(1).sum(1) / found.masks.flatten(1).sum(1).clamp(min=1)
+        found = found.only(share <= 0.5)
+        true = true.only(~true.crowd)
+    count = len(found.labels) + len(true.labels)
+    if not count:
+        return float("nan")
+    if not len(found.labels) or not len(true.labels):
+        return 0.0
+    mine, theirs = (each.masks.flatten(1).float() for each in (found, true))
+    both = mine @ theirs.T
+    iou = both / (mine.sum(1)[:, None] + theirs.sum(1) - both).clamp(min=1)
+    iou[found.labels[:, None] != true.labels] = 0
+    assert found.scores is not None
+    total, pairs = 0.0, 0
+    for row in found.scores.argsort(descending=True, stable=True).tolist():
+        value, column = iou[row].max(dim=0)
+        if value >= least:
+            total, pairs = total + float(value), pairs + 1
+            iou[:, column] = 0
+    return total / (pairs + 0.5 * (count - 2 * pairs))
 
 
 def chosen(gains: Sequence[Gain], rows: int) -> list[Gain]:

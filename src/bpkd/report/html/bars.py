@@ -1,4 +1,4 @@
-"""Scores class by class, as bars."""
+"""Scores class by class, and size by size, as bars."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from bpkd.report.table import Row
 
 #: A bar's height in pixels, with the room to the next.
 THICK = 15
+#: Of objects, each with the letter of its AP.
+SIZES = ("small", "medium", "large")
 
 
 @dataclass
 class ClassBars:
-    """A class: its number, name and colour, a value a method, and by how much the last is ahead."""
+    """A class or size: number, name, perhaps a colour, a value a method, and the last's gain."""
 
     index: int
     name: str
-    colour: tuple[int, int, int]
+    colour: tuple[int, int, int] | None
     values: list[float | None]
     ahead: float | None
 
 
 @dataclass
 class Measure:
-    """One measure of all classes, in per cent."""
+    """One measure of all classes, or of all sizes, in per cent."""
 
     title: str
     classes: list[ClassBars]
+    of: str = "class"
 
 
 def measures(
@@ -52,11 +55,30 @@ def measures(
         bars = []
         for index, (label, colour) in enumerate(zip(classes, palette, strict=True)):
             values = [_mean([scores[name][index] for scores in row.scores]) for row in rows]
-            first, last = (values[row] for row in compared) if compared else (None, None)
-            ahead = None if first is None or last is None else last - first
-            bars.append(ClassBars(index, label, colour, values, ahead))
+            bars.append(ClassBars(index, label, colour, values, _ahead(values, compared)))
         found.append(Measure(_title(name), bars))
     return sorted(found, key=lambda measure: measure.title == "accuracy")
+
+
+def of_sizes(rows: Sequence[Row], compared: tuple[int, int] | None) -> list[Measure]:
+    """AP of small, medium and large objects, of runs that have it; boundary AP likewise."""
+    every = [scores for row in rows for scores in row.scores]
+    found = []
+    for prefix, title in (("", "AP by size"), ("boundary_", "boundary AP by size")):
+        if any(f"{prefix}AP{size[0]}" not in scores for scores in every for size in SIZES):
+            continue
+        bars = []
+        for index, size in enumerate(SIZES):
+            key = f"{prefix}AP{size[0]}"
+            values = [_mean([scores[key] for scores in row.scores]) for row in rows]
+            bars.append(ClassBars(index, size, None, values, _ahead(values, compared)))
+        found.append(Measure(title, bars, "size"))
+    return found
+
+
+def _ahead(values: Sequence[float | None], compared: tuple[int, int] | None) -> float | None:
+    first, last = (values[row] for row in compared) if compared else (None, None)
+    return None if first is None or last is None else last - first
 
 
 def _by_class(value: object, classes: int) -> bool:
@@ -72,8 +94,8 @@ def _mean(values: Sequence[float]) -> float | None:
 def _title(name: str) -> str:
     """What a measure is called.
 
-    >>> _title("trimap_IoU@3"), _title("boundary_IoU"), _title("Acc")
-    ('trimap IoU, 3 px', 'boundary IoU', 'accuracy')
+    >>> _title("trimap_IoU@3"), _title("boundary_IoU"), _title("Acc"), _title("class_AP")
+    ('trimap IoU, 3 px', 'boundary IoU', 'accuracy', 'AP')
     """
-    words, _, width = name.replace("_", " ").partition("@")
+    words, _, width = name.replace("class_", "").replace("_", " ").partition("@")
     return "accuracy" if name == "Acc" else f"{words}, {width} px" if width else words

@@ -88,11 +88,15 @@ def remarks(chosen: Chosen) -> list[str]:
     """What the reader has to know: runs that are not finished, or on other images."""
     lines = []
     for run, label in chosen.labels.items():
-        most = chosen.recipes[run].max_iters
-        found = (points[-1][0] for key, points in chosen.curves[run].items() if "val/" in key)
+        recipe = chosen.recipes[run]
+        which, what = "val/", "validated at"
+        if recipe.data.val is None:
+            which, what = "training/", "trained for"
+        found = (points[-1][0] for key, points in chosen.curves[run].items() if which in key)
         at = max(found, default=0)
-        if at < most:
-            lines.append(f"{label} is not finished: validated at {at} of {most} iterations")
+        if at < recipe.max_iters:
+            of_all = f"{at} of {recipe.max_iters} iterations"
+            lines.append(f"{label} is not finished: {what} {of_all}")
     (first, own), *others = chosen.recipes.items()
     for run, recipe in others:
         if recipe.data != own.data:

@@ -23,7 +23,15 @@ _SCORES = {
     "trimap_mIoU@{width}": "trimap mIoU at {width} px, %",
     "boundary_mIoU": "boundary IoU, %",
     "mAcc": "mAcc, %",
+    "AP": "AP, %",
+    "AP50": "AP50, %",
+    "APs": "AP small, %",
+    "APm": "AP medium, %",
+    "APl": "AP large, %",
+    "boundary_AP": "boundary AP, %",
 }
+#: Columns of ``training.csv`` that are shown first: the student's own loss, and all of it.
+_LOSSES = tuple(f"training/loss/{name}" for name in ("segmentation", "mask", "category"))
 
 #: A run's curves: of a column, iteration and value.
 Curves = dict[str, list[tuple[int, float]]]
@@ -97,7 +105,7 @@ def charts(runs: Sequence[tuple[str, int, Curves]], width: int) -> tuple[list[Ch
     scores = {f"val/{k.format(width=width)}": v.format(width=width) for k, v in _SCORES.items()}
     names = list(dict.fromkeys(name for *_, curves in runs for name in curves))
     losses = [name for name in names if name.startswith("training/loss")]
-    first = [*scores, "training/loss/segmentation", "training/loss"]
+    first = [*scores, *_LOSSES, "training/loss"]
     rest = [*losses, "training/lr"]
     titles: Mapping[str, str] = {
         **{name: name.removeprefix("training/") for name in names},

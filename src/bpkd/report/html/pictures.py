@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
 from bpkd.errors import UserError
-from bpkd.inference.overlay import colourise
-from bpkd.report.figures.grid import Page, first_images, gains, predicted
-from bpkd.report.figures.rule import Gain, chosen, window
+from bpkd.inference.overlay import Picture
+from bpkd.report.figures.grid import Page, first_images, gains
+from bpkd.report.figures.rule import Gain, chosen
+from bpkd.report.figures.views import all_seen
 
 #: The longer side of a picture in pixels; larger images are made smaller.
 SIDE = 1024
@@ -25,7 +25,7 @@ _QUALITY = 80
 
 @dataclass
 class Layer:
-    """A label map as a picture, see-through where nothing counts."""
+    """What is seen as a picture, see-through where nothing counts."""
 
     name: str
     uri: Markup
@@ -40,7 +40,7 @@ class Scene:
         note: how far the last student is ahead there.
         size: width and height of its pictures.
         photo: the image.
-        layers: the networks' maps, then the labels.
+        layers: what the networks see, then the annotations.
         part: centre and side of the part that is enlarged, as shares of width and height.
     """
 
@@ -91,26 +91,25 @@ def scenes(
 
 
 def _scene(page: Page, row: Gain, width: int) -> Scene:
-    data = page.data
-    image, labels = data[row.index]
-    labels = labels.long()
-    maps = {name: predicted(net, image, page.inference) for name, net in page.networks.items()}
-    height, breadth = labels.shape
+    view = page.view
+    image, target = page.data[row.index]
+    seen = all_seen(view, page.networks, image)
+    height, breadth = image.shape[1:]
     side = 0.4
     size = max(1, int(height * side)), max(1, int(breadth * side))
-    part = window([maps[name] for name in page.students], labels, size, width)
+    part = view.part([seen[name] for name in page.students], target, size, width)
     middle = [(p.start + p.stop) / 2 / n for p, n in zip(part, (height, breadth), strict=True)]
-    known = labels != data.ignore_index
-    shown = {**maps, "labels": labels}
-    layers = [Layer(name, map_uri(z.where(known, -1), data.palette)) for name, z in shown.items()]
-    note = "" if row.points != row.points else _note(row.points, page.students)
-    title = f"image {row.index}, {data.name(row.index)}"
+    shown = {**seen, view.truth: view.true(target)}
+    layers = [Layer(name, layer_uri(view.layer(each, target))) for name, each in shown.items()]
+    note = "" if row.points != row.points else _note(row.points, page, width)
+    title = f"image {row.index}, {page.data.name(row.index)}"
     small = _fitting((breadth, height))
     return Scene(title, note, small, photo_uri(image), layers, (middle[1], middle[0], side))
 
 
-def _note(points: float, students: Sequence[str]) -> str:
-    return f"{students[-1]} {points:+.1f} points of trimap IoU against {students[0]}"
+def _note(points: float, page: Page, width: int) -> str:
+    first, last = page.students[0], page.students[-1]
+    return f"{last} {points:+.1f} points of {page.view.unit(width)} against {first}"
 
 
 def photo_uri(image: Tensor) -> Markup:
@@ -119,10 +118,8 @@ def photo_uri(image: Tensor) -> Markup:
     return _uri(picture.resize(_fitting(picture.size), Image.Resampling.LANCZOS), quality=_QUALITY)
 
 
-def map_uri(labels: Tensor, palette: Sequence[tuple[int, int, int]]) -> Markup:
-    """Labels (H, W) in their colours, see-through where there is no class; nothing is smeared."""
-    known = ((labels >= 0) & (labels < len(palette))).cpu().numpy()
-    pixels = np.dstack([colourise(labels, palette), 255 * known.astype(np.uint8)])
+def layer_uri(pixels: Picture) -> Markup:
+    """Colours and their strength (H, W, 4) as a data URI; nothing is smeared."""
     picture = Image.fromarray(pixels)
     picture = picture.resize(_fitting(picture.size), Image.Resampling.NEAREST)
     return _uri(picture, lossless=True, method=6)

@@ -10,21 +10,20 @@ from typing import Any
 from torch import nn
 
 from bpkd.datasets.building import build_data
-from bpkd.inference.windows import build_inference
 from bpkd.networks.class_map import ClassMapped
 from bpkd.report import model
 from bpkd.report.compare import compare, networks_of
-from bpkd.report.figures import check_label_maps
 from bpkd.report.figures.grid import Page
+from bpkd.report.figures.views import view_of
 from bpkd.report.html import curves, settings
-from bpkd.report.html.bars import THICK, measures
+from bpkd.report.html.bars import THICK, measures, of_sizes
 from bpkd.report.html.chosen import Chosen, choose, remarks
 from bpkd.report.html.confused import matrices
 from bpkd.report.html.page import rendered, write_page
 from bpkd.report.html.pictures import Scene, scenes
 from bpkd.report.html.sheet import Cell, Sheet, as_number, mark_best, sheet
 from bpkd.report.model import Summary
-from bpkd.report.table import Row, header, score_names
+from bpkd.report.table import Row, header, score_names, sizes_said
 
 
 @dataclass
@@ -35,7 +34,8 @@ class Asked:
         split: train, val or test.
         rows: how many images.
         images: these, instead of some by the rule.
-        width: of the band round outlines by which images are chosen, in pixels.
+        width: of the band round outlines by which parts of images, and of label maps the images
+            too, are chosen, in pixels.
         candidates: images are chosen among so many; None: among all.
     """
 
@@ -65,18 +65,17 @@ def report(
         say: told in a line what the reader has to know.
 
     Raises:
-        UserError: a folder is no run or a damaged one, the runs have other classes or data, the
-            targets are no label maps, or there is no such split or image.
+        UserError: a folder is no run or a damaged one, the runs have other classes or data, or
+            there is no such split or image.
     """
     asked = asked or Asked()
     chosen = choose(runs, overrides)
     first = next(iter(chosen.recipes.values()))
     data = build_data(first, asked.split)
-    check_label_maps(data)
     networks = networks_of(chosen.recipes, data)
     networks = {name: networks[name] for name in (*chosen.methods, *networks)}
     # The pictures first: what is wrong with the data is seen here, before the long way.
-    page = Page(networks, chosen.students, data, build_inference(first.evaluation), labels=True)
+    page = Page(networks, chosen.students, data, view_of(first, data), labels=True)
     pictures = scenes(page, asked.rows, asked.images, asked.width, asked.candidates, progress)
     rows = compare(runs, *overrides, split=asked.split, progress=progress, say=say)
     size = tuple(data[0][0].shape[1:])
@@ -120,6 +119,8 @@ def _page(
         title=", ".join(methods),
         asked=asked,
         count=len(data),
+        unit=page.view.unit(asked.width),
+        scales=_scales(rows, chosen),
         data_name=type(data).__name__,
         remarks=notes,
         overview=_overview(rows, summaries, chosen.students),
@@ -129,8 +130,12 @@ def _page(
         charts=charts,
         more_charts=more,
         frame=curves,
-        measures=measures(rows, data.classes, data.palette, chosen.compared),
+        measures=[
+            *measures(rows, data.classes, data.palette, chosen.compared),
+            *of_sizes(rows, chosen.compared),
+        ],
         thick=THICK,
+        confusion=page.view.truth == "labels",
         matrices=matrices(rows, data.classes),
         scenes=pictures,
         before=first + 1,
@@ -142,6 +147,16 @@ def _page(
         cost=_cost(summaries),
         cost_notes=model.notes(summaries, size),
     )
+
+
+def _scales(rows: Sequence[Row], chosen: Chosen) -> str:
+    """What has to be said of the scores by outline and by size."""
+    said = []
+    if any(name.startswith("trimap") for name in score_names(rows)):
+        said.append("Trimap: IoU within so many pixels of an outline.")
+    if sizes := sizes_said(next(iter(chosen.recipes))):
+        said.append(f"{sizes.removeprefix('; ').capitalize()}.")
+    return " ".join(said)
 
 
 def _overview(rows: Sequence[Row], summaries: Sequence[Summary], students: Sequence[str]) -> Sheet:
