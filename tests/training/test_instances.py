@@ -144,6 +144,31 @@ def test_images_without_instances(recipe: Path, listed: bool) -> None:
     assert 0 <= evaluate(folder, split="val")["AP"] <= 1
 
 
+class FewClasses(InstanceScenes):
+    """To learn from, pills alone; later all five classes."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Instances]:
+        image, instances = super().__getitem__(index)
+        if self.split == "train":
+            instances = instances._replace(labels=torch.zeros_like(instances.labels))
+        return image, instances
+
+
+def test_a_class_that_is_never_seen(recipe: Path) -> None:
+    data = f"data={{use: {__name__}.FewClasses, size: [48, 64], count: 4, objects: [2, 4]}}"
+    everything = [f"evaluation.{name}_threshold=0" for name in ("score", "filter")]
+    folder = run(taught(recipe), "few", data, "max_iters=2", *everything)
+    for row in rows(folder / "training.csv"):
+        assert all(float(value) == float(value) for value in row.values())
+    scores = evaluate(folder, split="test")
+    labels = {
+        int(k) for i in range(4) for k in FewClasses("test", (48, 64), 4, (2, 4))[i][1].labels
+    }
+    assert labels - {0}  # classes that nothing was learnt of are there
+    for label, value in enumerate(scores["class_AP"]):
+        assert (0 <= value <= 1) if label in labels else value != value
+
+
 def test_no_instance_at_all_is_told(recipe: Path) -> None:
     folder = run(recipe, "plain", "data.val=null", "max_iters=1")
     empty = f"data={{use: {__name__}.Empty}}"
@@ -176,14 +201,17 @@ class Whole(InstanceScenes):
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_ap_of_one(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of three images, one process has two and the other one; each object fills its image."""
+@pytest.mark.parametrize("count", [2, 3])
+def test_two_processes_give_the_ap_of_one(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """An image a process, or of three images two and one; each object fills its image."""
     folder = recipe.parent
     (folder / "program.py").write_text(PROGRAM)
     (folder / "whole_images.py").write_text(WHOLE)
     monkeypatch.syspath_prepend(folder)
     options = ["devices=2", "max_iters=2", "--quiet", "run=two"]
-    options.append("data={use: whole_images.Whole, size: [48, 64], count: 3}")
+    options.append(f"data={{use: whole_images.Whole, size: [48, 64], count: {count}}}")
     # Whatever is likely or not is found, and fills the image too.
     options += [f"evaluation.{name}_threshold=0" for name in ("score", "mask", "filter")]
     ended = subprocess.run(

@@ -12,6 +12,7 @@ from bpkd import __version__
 from bpkd.cli import (  # noqa: F401  (the commands, in the help page's order)
     analysis,
     data,
+    demo,
     export,
     figures,
     hub,

@@ -245,21 +245,3 @@ def _gains(
 
     names = None if thin is None else [name.strip() for name in thin.split(",")]
     return paired(runs, baseline, split=split, thin=names, progress=bar, say=said.append)
-
-
-@app.command()
-def demo(
-    overrides: Overrides = None,
-    out: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(help="Another seed, another demo.")] = 0,
-) -> None:
-    """Show the method on embedded scenes: a table, a picture, a report.
-
-    Trains a teacher, a plain student, a CWD student and a BPKD student, all students from the
-    same initial weights with the same budget: some minutes on two CPU cores. Recipe keys change
-    all four: a quick look takes `max_iters=20 data.count=8`.
-    """
-    from bpkd.report.demo import demo as run
-
-    with log():
-        run(out, seed, console(), *overrides or ())

@@ -50,6 +50,8 @@ class InstanceScenes(Dataset[tuple[Tensor, Instances]]):
         count: number of scenes; None for the split's own (400, 60, 120).
         objects: least and greatest number of objects that are placed.
         seed: another number gives another data set.
+        extents: least and greatest extent of an object in pixels, all between alike likely; None
+            for 8 to 200, more of the small ones.
 
     Attributes:
         classes: pill, plate, star, ring, hook.
@@ -74,6 +76,7 @@ class InstanceScenes(Dataset[tuple[Tensor, Instances]]):
         count: int | None = None,
         objects: Sequence[int] = (4, 14),
         seed: int = 0,
+        extents: Sequence[float] | None = None,
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"split {split!r} is unknown: expected one of {', '.join(SPLITS)}")
@@ -85,6 +88,9 @@ class InstanceScenes(Dataset[tuple[Tensor, Instances]]):
             raise UserError(f"objects {objects!r}: expected (least, greatest) from 1 to 200")
         if seed < 0:
             raise UserError(f"seed is {seed}: expected a whole number from 0")
+        if extents is not None and not (len(extents) == 2 and 8 <= extents[0] <= extents[1]):
+            raise UserError(f"extents {extents!r}: expected (least, greatest) from 8 pixels")
+        self.extents = _EXTENTS if extents is None else ((extents[0], extents[1], 1),)
         self.split, self.size, self.seed = split, (int(size[0]), int(size[1])), seed
         self.count = SPLITS[split] if count is None else count
         self.objects = (objects[0], objects[1])
@@ -98,7 +104,7 @@ class InstanceScenes(Dataset[tuple[Tensor, Instances]]):
             raise IndexError(f"scene {index} of {self.count}")
         key = [self.seed, list(SPLITS).index(self.split), index, 1]
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
-        return paint_scene(rng, self.size, self.objects)
+        return paint_scene(rng, self.size, self.objects, self.extents)
 
     def name(self, index: int) -> str:
         """The scene's name, e.g. for the file that its prediction is saved in."""
@@ -106,14 +112,17 @@ class InstanceScenes(Dataset[tuple[Tensor, Instances]]):
 
 
 def paint_scene(
-    rng: np.random.Generator, size: tuple[int, int], objects: tuple[int, int]
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    objects: tuple[int, int],
+    ranges: Sequence[tuple[float, float, int]] = _EXTENTS,
 ) -> tuple[Tensor, Instances]:
     """Paint one scene: image uint8 (3, H, W) and its instances, the nearest last."""
     canvas = Canvas(size, rng)
     colour = paint_ground(canvas, rng)
     scene = _Scene(canvas, rng, colour)
     count = objects[0] + int(rng.random() * (objects[1] - objects[0] + 1))
-    extents = sorted((_extent(rng, 0.8 * min(size)) for _ in range(count)), reverse=True)
+    extents = sorted((_extent(rng, 0.8 * min(size), ranges) for _ in range(count)), reverse=True)
     # Now and then a small thing lies below a larger one.
     order = sorted(range(count), key=lambda i: i + uniform(rng, 0, 4))
     for i in order:
@@ -180,9 +189,17 @@ class _Scene:
         return True
 
 
-def _extent(rng: np.random.Generator, most: float) -> float:
-    """The greatest extent of an object in pixels, at most so much."""
-    weights = [weight for _, _, weight in _EXTENTS]
+def _extent(
+    rng: np.random.Generator, most: float, ranges: Sequence[tuple[float, float, int]]
+) -> float:
+    """The greatest extent of an object in pixels, at most so much.
+
+    Args:
+        rng: draws it.
+        most: pixels.
+        ranges: of pixels, each with how often it is drawn.
+    """
+    weights = [weight for _, _, weight in ranges]
     chosen = np.searchsorted(np.cumsum(weights), rng.random() * sum(weights), side="right")
-    low, high, _ = _EXTENTS[chosen]
+    low, high, _ = ranges[chosen]
     return min(uniform(rng, low, high), most)

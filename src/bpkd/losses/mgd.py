@@ -5,15 +5,13 @@ Yang et al., Masked Generative Distillation, ECCV 2022, equations 2 to 5.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.losses.common import labelled_pixels
-from bpkd.losses.features import feature_maps
-from bpkd.networks.base import SegOutput
+from bpkd.losses.features import counted, feature_maps
 
 
 def mgd(generated: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -50,7 +48,8 @@ class MGD(nn.Module):
         masked: share of pixels (or channels) that are set to 0, in [0, 1].
         holes: ``pixels``, or ``channels`` (a switch of MMRazor's code).
         feature: name of the features.
-        ignore_index: label of pixels that are left out; None keeps them, as published code does.
+        ignore_index: label of pixels that are left out, where the target is labels; None keeps
+            them, as published code does.
     """
 
     weights: ClassVar[dict[str, float]] = {"mgd": 2e-5}
@@ -80,13 +79,13 @@ class MGD(nn.Module):
         self.feature = feature
         self.ignore_index = ignore_index
 
-    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
-        """Outputs of both networks and labels (N, H, W) -> the term ``mgd``."""
-        maps, target = feature_maps(student, teacher, self.feature)
-        valid = labelled_pixels(labels, maps, self.ignore_index)
-        (n, channels), (h, w) = target.shape[:2], maps.shape[-2:]
+    def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
+        """Outputs of both networks and what the images show -> the term ``mgd``."""
+        maps, theirs = feature_maps(student, teacher, self.feature)
+        valid = counted(target, maps, self.ignore_index)
+        (n, channels), (h, w) = theirs.shape[:2], maps.shape[-2:]
         size = (n, 1, h, w) if self.holes == "pixels" else (n, channels, 1, 1)
         kept = torch.rand(size, device=maps.device) >= self.masked
         # The generator looks at neighbours: what is ignored must not reach it either.
         kept = kept if valid is None else kept & valid
-        return {"mgd": mgd(self.generator(self.adapter(maps) * kept), target, valid)}
+        return {"mgd": mgd(self.generator(self.adapter(maps) * kept), theirs, valid)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -12,32 +13,54 @@ from bpkd.report.compare import compare, picture
 from bpkd.report.html.report import report
 from bpkd.training.run import train
 
-STUDENTS = ("plain", "cwd", "bpkd")
-TAUGHT = ("cwd", "bpkd")
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a demo trains.
+
+    Attributes:
+        recipes: the folder of their recipes; its teacher is trained first.
+        students: of one budget, from the same initial weights.
+        alone: those of them that have no teacher.
+    """
+
+    recipes: str
+    students: tuple[str, ...]
+    alone: tuple[str, ...] = ("plain",)
 
 
-def demo(out: Path, seed: int, console: Console, *overrides: str) -> Path:
-    """Train a teacher and three students of one budget; show them: a table, a picture, a report.
+SCENARIOS = {
+    "semantic": Scenario("demo", ("plain", "cwd", "bpkd")),
+    "instance": Scenario("demo/instance", ("plain", "kd")),
+}
+
+
+def demo(out: Path, seed: int, console: Console, *overrides: str, task: str = "semantic") -> Path:
+    """Train a teacher and students of one budget; show them: a table, a picture, a report.
 
     Args:
         out: where the runs go; earlier runs of the demo there are replaced.
         seed: of the initial weights and the order of the images.
         console: where it is told.
-        overrides: ``key=value``, dotted, for all four runs.
+        overrides: ``key=value``, dotted, for all runs.
+        task: one of :data:`SCENARIOS`.
 
     Returns:
         The report's file.
     """
     begin = time.monotonic()
-    for name in ("teacher", *STUDENTS):
+    shown = SCENARIOS[task]
+    for name in ("teacher", *shown.students):
         changes = [f"run={out / name}", f"seed={seed}", *overrides]
-        if name in TAUGHT:
+        if name != "teacher" and name not in shown.alone:
             changes.append(f"teacher={out / 'teacher'}")
-        console.print(f"[bold]{name}[/bold]: bpkd train demo/{name} {' '.join(changes)}")
-        train(f"demo/{name}", *changes, overwrite=True)
-    runs = [out / name for name in ("teacher", *STUDENTS)]
+        recipe = f"{shown.recipes}/{name}"
+        console.print(f"[bold]{name}[/bold]: bpkd train {recipe} {' '.join(changes)}")
+        train(recipe, *changes, overwrite=True)
+    runs = [out / name for name in ("teacher", *shown.students)]
     rows = compare(runs, split="test", say=console.print)
-    console.print(table.terminal(rows, title="on the test scenes, %"))
+    title = f"on the test scenes, %{table.sizes_said(runs[0])}"
+    console.print(table.terminal(rows, title=title))
     table.write_csv(rows, out / "table.csv")
     file = out / "compare.png"
     picture(runs, file, split="test")

@@ -26,7 +26,8 @@ def build_losses(
     """The losses by name, and their weights by the same names.
 
     A loss that asks for ``num_classes``, ``student_channels`` or ``teacher_channels`` gets them:
-    the channels of its ``feature``, or a list of those of its ``features``.
+    the channels of its ``feature``, or a list of those of its ``features``; ``student_head`` and
+    ``teacher_head`` are the networks' heads.
 
     Raises:
         UserError: a loss cannot be built, or is for another task; names its key.
@@ -43,6 +44,7 @@ def build_losses(
                 where, feature = f"losses.{name}.{key}", entry.argument(key, "head")
                 given["student_channels"] = _channels(student, feature, where, "student")
                 given["teacher_channels"] = _channels(teacher, feature, where, "teacher")
+            given |= _heads(name, entry, student, teacher)
             given |= _scale_ranges(entry, student, teacher)
             losses[name] = entry.built(f"losses.{name}", **given)
             _check_task(recipe, name, losses[name], task)
@@ -65,6 +67,24 @@ def _check_task(recipe: Recipe, name: str, loss: nn.Module, task: str) -> None:
             f"losses.{name}: {recipe.losses[name].use} learns from {holds[own]}, and "
             f"{recipe.data.use} holds {holds[task]}; bpkd methods lists what fits"
         )
+
+
+def _heads(
+    name: str, entry: Loss, student: nn.Module, teacher: nn.Module | None
+) -> dict[str, nn.Module]:
+    """The networks' heads, for a loss that lets one go on in the other."""
+    found: dict[str, nn.Module] = {}
+    for who, network in (("student", student), ("teacher", teacher)):
+        if not entry.accepts(f"{who}_head") or network is None:
+            continue
+        head = getattr(network, "mask_head", None)
+        if not isinstance(head, nn.Module):
+            raise UserError(
+                f"losses.{name}: {entry.use} goes from one SOLOv2 head to another, and the {who} "
+                "has none; take bpkd.networks.SOLOv2 or one of its kind"
+            )
+        found[f"{who}_head"] = head
+    return found
 
 
 def _scale_ranges(entry: Loss, student: nn.Module, teacher: nn.Module | None) -> dict[str, Any]:

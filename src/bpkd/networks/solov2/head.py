@@ -71,6 +71,14 @@ class SOLOv2Head(nn.Module):
         return category, kernels, self.mask_feature_head(levels[:4])
 
 
+def category_inputs(levels: Sequence[Tensor], grids: Sequence[int]) -> list[Tensor]:
+    """What the category branch begins with: P2 to P6, each resized to its grid's S x S."""
+    return [
+        resize(level, (size, size))
+        for size, level in zip(grids, _at_head_strides(levels), strict=True)
+    ]
+
+
 def _stack(in_channels: int, channels: int, count: int, deformable: Deformable) -> nn.ModuleList:
     return nn.ModuleList(
         ConvGN(
