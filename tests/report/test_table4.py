@@ -56,6 +56,4 @@ def test_the_row_of_a_run(coco: Path, tmp_path: Path) -> None:
     shown = done("table", "4", "--runs", runs, "--csv", tmp_path / "four.csv")
     lines = {line.split(",")[2]: line for line in (tmp_path / "four.csv").read_text().splitlines()}
     assert lines["bpkd"].endswith(",1") and lines["cwd"].endswith(",0"), lines
-    assert "BPKD" in shown and "differs" in shown, (
-        shown
-    )  # from the shipped recipe, and says in what
+    assert "BPKD" in shown and "differs" in shown, shown

@@ -22,8 +22,10 @@ from bpkd.networks.base import InstanceOutput
 class InstanceCWD(nn.Module):
     """:func:`bpkd.losses.cwd.cwd` on category grids and mask logits, each the mean over levels.
 
-    The temperature and weights are those of semantic segmentation, not tuned for instances. Of the
-    pyramid, on which CWD for detectors works, the paper's text says nothing.
+    The temperature is that of semantic segmentation. Its weight would pull forty times as hard on
+    masks as the student's own loss does. With the weights here each term pulls about half as hard
+    (docs/instances.md has the measurement). Of the pyramid, on which CWD for detectors works, the
+    paper's text says nothing.
 
     Args:
         temperature: T > 0, of all terms.
@@ -33,7 +35,7 @@ class InstanceCWD(nn.Module):
         teacher_scale_ranges: the same of the teacher's levels.
     """
 
-    weights: ClassVar[dict[str, float]] = {"category": 3.0, "mask": 3.0}
+    weights: ClassVar[dict[str, float]] = {"category": 2.0, "mask": 0.04}
     task: ClassVar[str] = "instance"
 
     def __init__(

@@ -68,7 +68,8 @@ class ScaleBands(nn.Module):
     outside the band. A mask counts as a share of its object, an object as a share of its size
     (COCO's small, medium, large), and the sizes alike: few large objects weigh as much as many
     small ones. Where image, objects and limits double, the terms stay, up to rounding and least
-    widths. Not yet shown to help; the weights are not tuned.
+    widths. With the weights each term pulls about half as hard as the student's own loss. Not yet
+    shown to help.
 
     Args:
         share: half of the band's width as a share of the square root of the object's area.
@@ -82,7 +83,7 @@ class ScaleBands(nn.Module):
         teacher_scale_ranges: the same of the teacher's levels.
     """
 
-    weights: ClassVar[dict[str, float]] = {"band": 1.0, "body": 1.0}
+    weights: ClassVar[dict[str, float]] = {"band": 0.5, "body": 0.5}
     task: ClassVar[str] = "instance"
 
     def __init__(
