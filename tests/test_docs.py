@@ -18,6 +18,7 @@ import pytest
 import yaml
 from torch import nn
 
+from bpkd.networks.solov2.head import SOLOv2Head
 from bpkd.recipe.dotted import resolve
 from bpkd.recipe.files import shipped_recipes
 from bpkd.recipe.loading import load_recipe
@@ -34,7 +35,14 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.re
 every_method = pytest.mark.parametrize("page", METHODS, ids=lambda page: page.stem)
 
 # What a recipe fills in, and what the smallest example run wants.
-GIVEN = {"num_classes": 4, "student_channels": 6, "teacher_channels": 8}
+HEAD = SOLOv2Head(4, 32, 32, 2, mask_channels=32, kernel_channels=32)
+GIVEN = {
+    "num_classes": 4,
+    "student_channels": 6,
+    "teacher_channels": 8,
+    "student_head": HEAD,
+    "teacher_head": HEAD,
+}
 TINY = ["max_iters=2", "batch_size=2", "data.size=[32,48]", "data.count=3", "augment.crop=[32,32]"]
 
 

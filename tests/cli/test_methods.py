@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bpkd.recipe.loading import load_recipe
-from bpkd.report.method_list import GIVEN
+from bpkd.recipe.sections import GIVEN
 from tests.cli.test_commands import OWN
 from tests.commands import done, refused
 from tests.losses.test_contract import ALL

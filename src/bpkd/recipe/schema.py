@@ -13,6 +13,7 @@ from bpkd.recipe.components import Component
 from bpkd.recipe.files import SHORT
 from bpkd.recipe.ranges import Range
 from bpkd.recipe.sections import (
+    GIVEN,
     Augment,
     Cache,
     Count,
@@ -183,7 +184,7 @@ class Recipe(Section):
         if isinstance(self.teacher, Teacher):
             yield "teacher", self.teacher, ["num_classes"]
         for name, loss in self.losses.items():
-            yield f"losses.{name}", loss, ["num_classes", "student_channels", "teacher_channels"]
+            yield f"losses.{name}", loss, list(GIVEN)
         yield "optimizer", self.optimizer, ["params"]
 
 

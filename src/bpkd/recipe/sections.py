@@ -126,6 +126,10 @@ class Teacher(Network):
     """A network that is not trained."""
 
 
+#: Arguments of losses that no recipe gives: they follow from the networks and the data.
+GIVEN = ("num_classes", "student_channels", "teacher_channels", "student_head", "teacher_head")
+
+
 class Loss(Component):
     """A distillation loss, the weights of its terms, and when it counts how much.
 

@@ -10,11 +10,10 @@ import textwrap
 from typing import Any
 
 from bpkd.errors import UserError
+from bpkd.recipe.sections import GIVEN
 from bpkd.report.described import Described
 from bpkd.support.messages import suggestion
 
-#: Arguments that no recipe gives: they follow from the networks and the data.
-GIVEN = ("num_classes", "student_channels", "teacher_channels", "student_head", "teacher_head")
 SCHEDULE = """\
 Beside these keys any loss takes ramp: 1000 (iterations of a linear rise to its weight),
 from: 500 and until: 30000 (it counts in between), and decay: cosine or linear (to 0 at until,
