@@ -6,8 +6,8 @@ Prints a line a term: its value, and the norm of its gradient with respect to th
 parameters at weight 1, as a multiple of the own loss's (mask and category together); its weight,
 and the same at that weight. Then the cosine of the two gradients: below 0, the term works against
 the own loss. All are means over some training batches of the recipe. The student has its initial
-weights, or those of a run. Every loss of ``bpkd.losses.instance`` is measured, with the recipe's
-own among them.
+weights, or those of a run. Every loss of ``bpkd.losses.instance`` is measured with its defaults,
+then the recipe's own.
 """
 
 from __future__ import annotations
@@ -20,15 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.instances import LOSSES, built
 from bpkd import load
 from bpkd.datasets.building import build_data
 from bpkd.datasets.loading import train_loader
-from bpkd.losses.instance.bpkd import InstanceBPKD
-from bpkd.losses.instance.cwd import InstanceCWD
-from bpkd.losses.instance.kd import InstanceKD
-from bpkd.losses.instance.membership import Membership
-from bpkd.losses.instance.ranking import Ranking
-from bpkd.losses.instance.scale_bands import ScaleBands
 from bpkd.recipe.loading import load_recipe
 from bpkd.training.building import build_distiller
 
@@ -50,23 +45,6 @@ class Term:
     weight: float = 1.0
 
 
-def losses_of(student: Any, teacher: Any) -> dict[str, nn.Module]:
-    """Each instance loss with the networks' levels."""
-    levels = {
-        "scale_ranges": student.scale_ranges,
-        "teacher_scale_ranges": teacher.scale_ranges,
-    }
-    limits = (16.0, 48.0)
-    return {
-        "kd": InstanceKD(**levels),
-        "cwd": InstanceCWD(**levels),
-        "bpkd": InstanceBPKD(**levels),
-        "scale_bands": ScaleBands(limits=limits, **levels),
-        "membership": Membership(**levels),
-        "ranking": Ranking(),
-    }
-
-
 def pulls(name: str, overrides: list[str], batches: int, run: str | None) -> dict[str, Term]:
     """Each term, and the own loss's parts."""
     recipe = load_recipe(name, overrides)
@@ -78,7 +56,8 @@ def pulls(name: str, overrides: list[str], batches: int, run: str | None) -> dic
         student.load_state_dict(load(run).state_dict())
     teacher.eval()
     student.train()
-    losses = losses_of(student, teacher) | dict(distiller.losses.items())
+    losses = {kind.__name__: built(kind, student, teacher) for kind in LOSSES}
+    losses |= dict(distiller.losses.items())
     loader = train_loader(
         data,
         task.transform(recipe.augment),

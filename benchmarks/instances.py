@@ -12,6 +12,7 @@ objects the class scores are shifted so that each image has ``nms_pre`` candidat
 from __future__ import annotations
 
 import argparse
+import inspect
 import time
 from collections.abc import Callable
 from statistics import median
@@ -25,6 +26,7 @@ from bpkd import networks
 from bpkd.datasets.instance_scenes import InstanceScenes
 from bpkd.datasets.instance_transforms import gather, instance_transform
 from bpkd.losses.instance.bpkd import InstanceBPKD
+from bpkd.losses.instance.crosskd import InstanceCrossKD
 from bpkd.losses.instance.cwd import InstanceCWD
 from bpkd.losses.instance.kd import InstanceKD
 from bpkd.losses.instance.membership import Membership
@@ -36,7 +38,15 @@ from bpkd.networks.solov2.loss import solov2_loss
 from bpkd.networks.solov2.predictions import predictions
 from bpkd.networks.solov2.targets import assign_batch
 
-LOSSES = (InstanceKD, InstanceCWD, InstanceBPKD, ScaleBands, Membership, Ranking)
+LOSSES = (
+    InstanceKD,
+    InstanceCWD,
+    InstanceBPKD,
+    ScaleBands,
+    Membership,
+    Ranking,
+    InstanceCrossKD,
+)
 
 
 class Timer:
@@ -75,15 +85,25 @@ def step(timer: Timer, student: Any, teacher: nn.Module, scenes: Any, batch: int
     with torch.no_grad():
         taught = timer("teacher forward", lambda: teacher(images))
     for kind in LOSSES:
-        loss = kind(
-            scale_ranges=student.scale_ranges, teacher_scale_ranges=teacher.scale_ranges
-        ) if kind is not Ranking else kind()  # fmt: skip
+        loss = built(kind, student, teacher)
         total = timer(kind.__name__, lambda loss=loss: weighted(loss, output, taught, targets))
         own = solov2_loss(output, assigned)
         whole = total + own["mask"] + own["category"]
         # The student's own backward pass is made in any case: what the loss adds to it counts.
         timer(f"{kind.__name__} backward", lambda whole=whole: whole.backward(retain_graph=True))
     student.zero_grad(set_to_none=True)
+
+
+def built(kind: Any, student: Any, teacher: Any) -> Any:
+    """A loss of instances with what it asks for of the networks."""
+    known = {
+        "scale_ranges": student.scale_ranges,
+        "teacher_scale_ranges": teacher.scale_ranges,
+        "student_head": student.mask_head,
+        "teacher_head": teacher.mask_head,
+    }
+    wanted = inspect.signature(kind).parameters
+    return kind(**{name: value for name, value in known.items() if name in wanted})
 
 
 def weighted(loss: Any, output: Any, taught: Any, targets: Any) -> Tensor:

@@ -46,7 +46,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_report(runs: dict[str, Path], tmp_path: Path) -> None:
     file = tmp_path / "r.html"
-    done("report", *runs.values(), "--rows", 2, "--out", file)
+    shown = [runs[name] for name in ("teacher", "plain", "plain1", "kd")]
+    done("report", *shown, "--rows", 2, "--out", file)
     text = file.read_text()
     for part in ("Table", "Images", "Classes", "Training", "Cost", "Recipes", "Environment"):
         assert f"<h2>{part}</h2>" in text
@@ -56,7 +57,7 @@ def test_report(runs: dict[str, Path], tmp_path: Path) -> None:
     for word in ("AP small", "AP large", "pill", "hook", "mean ± spread of 2 seeds", "medium from"):
         assert word in text, word
     assert "validation: AP, %" in text and "mask" in text
-    # The image, four columns and the annotations of each scene, as pictures of their own.
+    # The image, three columns and the annotations of each scene, as pictures of their own.
     scenes = re.findall(r'<article class="scene".*?</article>', text, re.DOTALL)
     assert len(scenes) == 2
     assert all(scene.count("data:image/webp") == 5 for scene in scenes)
@@ -90,9 +91,18 @@ def test_what_is_of_label_maps_alone(runs: dict[str, Path], tmp_path: Path) -> N
 
 
 def test_paired_gains(runs: dict[str, Path], tmp_path: Path) -> None:
-    table = tmp_path / "paired.csv"
+    table = tmp_path / "t.csv"
     both = [runs[name] for name in ("plain", "plain1", "kd", "kd1")]
     shown = done("compare", *both, "--paired", "plain", "--csv", table, "--out", tmp_path / "c.png")
-    assert "gain on plain, paired by seed" in shown
-    rows = list(csv.DictReader(table.open(newline="")))
-    print(rows[0])
+    assert "gain on plain, paired by seed, on test" in shown
+    with (tmp_path / "t_paired.csv").open(newline="") as stream:
+        rows = {row["score"]: row for row in csv.DictReader(stream)}
+    assert {"AP", "AP small", "AP medium", "boundary AP"} <= rows.keys()
+    with table.open(newline="") as stream:
+        scores = [float(row["AP"]) for row in csv.DictReader(stream)]
+    gains = [100 * (kd - plain) for plain, kd in zip(scores[:2], scores[2:], strict=True)]
+    row = rows["AP"]
+    assert row["method"] == "kd" and row["seeds"] == "2"
+    assert float(row["points"]) == pytest.approx(sum(gains) / 2, abs=1e-9)
+    assert float(row["standard_error"]) == pytest.approx(abs(gains[0] - gains[1]) / 2, abs=1e-9)
+    assert row["images_low"] == "nan"  # AP is no sum over images

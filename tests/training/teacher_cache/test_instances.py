@@ -25,7 +25,8 @@ def recipe(tmp_path: Path) -> Path:
     file = tmp_path / "taught.yaml"
     cache = tmp_path / "cache"
     file.write_text(
-        f"base: tiny.yaml\nteacher: {teacher}\nteacher_cache: {cache}\ndraws: 4\nlosses:{LOSSES}"
+        f"base: tiny.yaml\nteacher: {teacher}\nteacher_cache: {cache}\ndraws: 4\n"
+        f"augment: {{crop: [48, 64]}}\nlosses:{LOSSES}"
     )
     return file
 
