@@ -69,6 +69,13 @@ def test_of_all_sizes_and_classes_touching_and_split(scenes: list[Any]) -> None:
     assert sum(touching) > COUNT
 
 
+def test_extents_can_be_chosen() -> None:
+    scenes = InstanceScenes("train", size=(96, 96), count=12, objects=(1, 3), extents=(40, 60))
+    sides = torch.cat([scenes[i][1].boxes[:, 2:] - scenes[i][1].boxes[:, :2] for i in range(12)])
+    # An extent is that of a whole object; what covers it and the frame take some off.
+    assert len(sides) >= 12 and 40 * 0.7 < sides.amax(1).median() <= 62
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -78,6 +85,8 @@ def test_of_all_sizes_and_classes_touching_and_split(scenes: list[Any]) -> None:
         ({"count": 0}, "count is 0"),
         ({"objects": (5, 2)}, "objects"),
         ({"seed": -1}, "seed is -1"),
+        ({"extents": (4, 20)}, "extents"),
+        ({"extents": (30, 20)}, "extents"),
     ],
 )
 def test_arguments_out_of_range(arguments: Any, words: str) -> None:
