@@ -273,7 +273,7 @@ def test_instances_with_runs(scenes: Path, tmp_path: Path, monkeypatch: pytest.M
     assert grid.rows[-1][2] == "-"
     assert "bpkd-0 is left out: its task is another: it is not measured by AP" in grid.warnings[0]
     assert "kd is no row: expected METHOD or METHOD-SEED, of teacher, plain" in grid.warnings[1]
-    scores = {"AP": 0.3, "AP50": 0.5, "AP75": 0.3, "AP_S": 0.1, "AP_M": 0.4, "AP_L": 0.5}
+    scores = {"AP": 0.3, "AP50": 0.5, "AP75": 0.3, "APs": 0.1, "APm": 0.4, "APl": 0.5}
     monkeypatch.setattr("bpkd.report.paper.measured", lambda run, progress: scores)
     monkeypatch.setattr("bpkd.report.paper.differences", lambda run, row: "")
     grid = instances(tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,7 @@ def fill(
     measures: Iterable[str],
     recipe: str | None,
     progress: Callable[[Any], Any],
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """Measure the runs of a row. One that cannot be measured leaves the others alone.
 
@@ -94,12 +95,14 @@ def fill(
         measures: names of scores, all of which a run must have.
         recipe: the name of the row's recipe, None where it has none.
         progress: wraps each run's evaluation.
+        names: what the paper calls a measure -> what a run's scores call it, where that differs.
     """
+    own = {measure: (names or {}).get(measure, measure) for measure in measures}
     for run in runs:
         try:
             check_classes(run, line.data)
             scores = measured(run, progress)
-            missing = [measure for measure in measures if measure not in scores]
+            missing = [name for name in own.values() if name not in scores]
             if missing:
                 raise UserError(f"its task is another: it is not measured by {missing[0]}")
             other = differences(run, recipe) if recipe is not None else ""
@@ -107,8 +110,8 @@ def fill(
             line.problems.append(f"{run} is left out: {error}")
             continue
         line.runs.append(run)
-        for measure in measures:
-            line.ours.setdefault(measure, []).append(100 * float(scores[measure]))
+        for measure, name in own.items():
+            line.ours.setdefault(measure, []).append(100 * float(scores[name]))
         if other:
             line.problems.append(f"{run} differs from its row's recipe: {other}")
 

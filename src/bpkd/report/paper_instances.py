@@ -12,6 +12,8 @@ from bpkd.report.paper_numbers import AP_MEASURES, instance_numbers
 from bpkd.report.paper_runs import finished_runs, passed_over
 
 TITLES = {"teacher": "T: SOLOv2-X101", "plain": "S: SOLOv2-R18", "cwd": "CWD", "bpkd": "BPKD"}
+#: The paper's names of AP by size -> those of a run's scores.
+SCORES = {"AP_S": "APs", "AP_M": "APm", "AP_L": "APl"}
 NOTE = "Mask AP. Δ: ours minus published."
 
 
@@ -38,7 +40,7 @@ def instances(runs: Path | None, progress: Callable[[Any], Any] = iter) -> Grid:
         for line in lines:
             recipe = f"table4/{line.method}"
             shipped = recipe if recipe in shipped_recipes() else None
-            fill(line, finished_runs(runs, line.method), AP_MEASURES, shipped, progress)
+            fill(line, finished_runs(runs, line.method), AP_MEASURES, shipped, progress, SCORES)
             warnings += line.problems
         warnings += passed_over(runs, numbers)
         if not warnings and not any(line.runs for line in lines):
