@@ -54,7 +54,7 @@ def test_report(runs: dict[str, Path], tmp_path: Path) -> None:
     assert "<h2>Confusion</h2>" not in text and "#confusion" not in text
     for tab in ("AP", "boundary AP", "AP by size", "boundary AP by size"):
         assert f'data-tab="{tab}"' in text
-    for word in ("AP small", "AP large", "pill", "hook", "mean ± spread of 2 seeds", "medium from"):
+    for word in ("AP small", "AP large", "pill", "hook", "mean ± spread of 2 seeds", "Medium from"):
         assert word in text, word
     assert "validation: AP, %" in text and "mask" in text
     # The image, three columns and the annotations of each scene, as pictures of their own.

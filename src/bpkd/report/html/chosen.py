@@ -89,14 +89,13 @@ def remarks(chosen: Chosen) -> list[str]:
     lines = []
     for run, label in chosen.labels.items():
         recipe = chosen.recipes[run]
-        which, what = "val/", "validated at"
-        if recipe.data.val is None:
-            which, what = "training/", "trained for"
-        found = (points[-1][0] for key, points in chosen.curves[run].items() if which in key)
+        if recipe.data.val is None:  # it has weights, so it came to its end
+            continue
+        found = (points[-1][0] for key, points in chosen.curves[run].items() if "val/" in key)
         at = max(found, default=0)
         if at < recipe.max_iters:
-            of_all = f"{at} of {recipe.max_iters} iterations"
-            lines.append(f"{label} is not finished: {what} {of_all}")
+            at_most = f"{at} of {recipe.max_iters} iterations"
+            lines.append(f"{label} is not finished: validated at {at_most}")
     (first, own), *others = chosen.recipes.items()
     for run, recipe in others:
         if recipe.data != own.data:
