@@ -106,3 +106,5 @@ def test_paired_gains(runs: dict[str, Path], tmp_path: Path) -> None:
     assert float(row["points"]) == pytest.approx(sum(gains) / 2, abs=1e-9)
     assert float(row["standard_error"]) == pytest.approx(abs(gains[0] - gains[1]) / 2, abs=1e-9)
     assert row["images_low"] == "nan"  # AP is no sum over images
+    words = ["compare", *both, "--paired", "plain", "--thin", "pill", "--out", tmp_path / "c.png"]
+    assert "--thin is of the classes of label maps" in refused(*words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def paired(
         raise UserError(f"--paired {baseline!r} is none of the methods; expected one of {known}")
     _check_seeds(methods, base)
     if any(isinstance(recipe, InstanceRecipe) for recipe in recipes.values()):
+        if thin is not None:
+            raise UserError("--thin is of the classes of label maps; these runs find objects")
         return _of_scores(
             methods,
             base,
@@ -105,7 +108,8 @@ def _of_scores(
         for key, title in COLUMNS.items():
             if all(key in side for pair in pairs for side in pair):
                 values = [(a[key], b[key]) for a, b in pairs]
-                found.append(effect_of_scores(name, title, values))
+                if not any(isnan(value) for pair in values for value in pair):  # no such object
+                    found.append(effect_of_scores(name, title, values))
     return found
 
 
