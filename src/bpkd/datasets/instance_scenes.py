@@ -200,6 +200,6 @@ def _extent(
         ranges: of pixels, each with how often it is drawn.
     """
     weights = [weight for _, _, weight in ranges]
-    chosen = np.searchsorted(np.cumsum(weights), rng.random() * sum(weights), side="right")
+    chosen = int(np.searchsorted(np.cumsum(weights), rng.random() * sum(weights), side="right"))
     low, high, _ = ranges[chosen]
     return min(uniform(rng, low, high), most)
