@@ -46,6 +46,7 @@ class InstanceCrossKD(nn.Module):
     weights: ClassVar[dict[str, float]] = {"crosskd": 1.0}
     task: ClassVar[str] = "instance"
     features: ClassVar[tuple[str, ...]] = ("p2", "p3", "p4", "p5", "p6")
+    student_head: SOLOv2Head
 
     def __init__(
         self,
