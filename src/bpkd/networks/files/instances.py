@@ -71,4 +71,7 @@ class InstanceFile(FileNetwork):
         """(N, D, cells) -> (N, D, S, S) a level."""
         grids = self.description.grids
         parts = torch.split(cells, [side * side for side in grids], dim=2)
-        return [part.reshape(*part.shape[:2], side, side) for part, side in zip(parts, grids, strict=True)]
+        return [
+            part.reshape(*part.shape[:2], side, side)
+            for part, side in zip(parts, grids, strict=True)
+        ]
