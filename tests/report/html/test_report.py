@@ -135,4 +135,4 @@ def test_another_task_is_refused(copies: dict[str, Path], tmp_path: Path) -> Non
     recipe = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump(recipe | {"augment": {}, "evaluation": {}}))
     told = refused("report", copies["big"], "--out", tmp_path / "r.html")
-    assert "'instance'" in told
+    assert "has 3 classes and the data set 5" in told
