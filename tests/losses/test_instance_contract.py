@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from bpkd.datasets.instances import Instances
 from bpkd.errors import UserError
 from bpkd.networks.base import InstanceOutput, SegOutput
 from bpkd.networks.solov2.head import SOLOv2Head
-from tests.losses.test_contract import ALL, total
+from tests.losses.test_contract import ALL, SMALL, total
 
 INSTANCE = [cls for cls in ALL if cls.__module__.startswith("bpkd.losses.instance.")]
 every_loss = pytest.mark.parametrize("cls", INSTANCE, ids=lambda cls: cls.__name__)
@@ -212,3 +213,15 @@ def test_networks_that_find_no_objects_are_refused(cls: type[nn.Module]) -> None
         UserError, match=r"the teacher gives SegOutput; losses of bpkd\.losses\.inst"
     ):
         build(cls)(output(0, 4), SegOutput(maps, {}), TARGETS)
+
+
+@pytest.mark.parametrize(
+    "cls", [cls for cls in ALL if not hasattr(cls, "task")], ids=lambda cls: cls.__name__
+)
+def test_losses_of_no_task_learn_from_features_of_either(cls: type[nn.Module]) -> None:
+    asked = inspect.signature(cls).parameters
+    level = {"feature": "p2", "features": ["p2"], "student_channels": 4, "teacher_channels": 4}
+    module = cls(**{k: v for k, v in {**SMALL, **level}.items() if k in asked}).double()
+    terms = call(module, output(0, 4), output(1, 6), TARGETS)
+    assert set(terms) == set(vars(cls)["weights"])
+    assert all(value.shape == () and value.isfinite() for value in terms.values())

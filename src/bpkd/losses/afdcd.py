@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from bpkd.errors import UserError
 from bpkd.losses.afdcd_contrast import afdcd_contrast
-from bpkd.losses.common import labelled_pixels
-from bpkd.losses.features import feature_maps, zeroed
+from bpkd.losses.bases import FeatureLoss
+from bpkd.losses.features import zeroed
 from bpkd.losses.mgd import mgd
 from bpkd.networks.base import SegOutput
 
@@ -72,7 +72,7 @@ class EnhancedProjector(nn.Module):
         return made
 
 
-class AfDCD(nn.Module):
+class AfDCD(FeatureLoss):
     """Both terms: ``feature``, as in MGD, and ``contrast``, of what the projector made.
 
     The holes are drawn by torch's global generator. A student that equals its teacher is not at 0.
@@ -112,7 +112,7 @@ class AfDCD(nn.Module):
         feature: str = "head",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(feature, ignore_index)
         if not 0 <= masked <= 1:
             raise UserError(f"AfDCD: masked is a share of pixels in [0, 1], got {masked}")
         if teacher_channels % groups:
@@ -129,13 +129,10 @@ class AfDCD(nn.Module):
         self.mask, self.masked = mask, masked
         self.groups, self.pool, self.crop, self.patch = groups, pool, crop, (patch[0], patch[1])
         self.contrast_temperature = contrast_temperature
-        self.feature = feature
-        self.ignore_index = ignore_index
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> ``feature`` and ``contrast``."""
-        maps, target = feature_maps(student, teacher, self.feature)
-        valid = labelled_pixels(labels, maps, self.ignore_index)
+        maps, target, valid = self.maps(student, teacher, labels)
         # The projector looks at neighbours: what is ignored must not reach it either.
         kept = zeroed(self.holes(maps), valid)
         made = self.projector(self.adapter(maps) * kept)

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bpkd.losses.common import labelled_pixels
-from bpkd.losses.features import feature_maps
+from bpkd.losses.bases import FeatureLoss
 from bpkd.networks.base import SegOutput
 
 
@@ -58,7 +57,7 @@ def at(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
     return difference.square().sum() / pixels
 
 
-class AT(nn.Module):
+class AT(FeatureLoss):
     """:func:`at` on feature maps, which may differ in channels.
 
     Args:
@@ -68,12 +67,7 @@ class AT(nn.Module):
 
     weights: ClassVar[dict[str, float]] = {"at": 10000.0}
 
-    def __init__(self, feature: str = "head", ignore_index: int | None = 255) -> None:
-        super().__init__()
-        self.feature = feature
-        self.ignore_index = ignore_index
-
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``at``."""
-        maps, target = feature_maps(student, teacher, self.feature)
-        return {"at": at(maps, target, labelled_pixels(labels, maps, self.ignore_index))}
+        maps, target, valid = self.maps(student, teacher, labels)
+        return {"at": at(maps, target, valid)}

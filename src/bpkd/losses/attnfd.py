@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.losses.attention import CBAM, cbam_free
-from bpkd.losses.features import counted, each_level, feature_maps, zeroed
+from bpkd.losses.bases import level_maps
+from bpkd.losses.features import each_level, zeroed
 
 
 def attnfd(student: Tensor, teacher: Tensor) -> Tensor:
@@ -81,9 +82,8 @@ class AttnFD(nn.Module):
     def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
         """Outputs of both networks and what the images show -> the term ``attnfd``."""
         terms = []
-        for level, name in enumerate(self.features):
-            maps, theirs = feature_maps(student, teacher, name)
-            valid = counted(target, maps, self.ignore_index)
+        levels = level_maps(student, teacher, target, self.features, self.ignore_index)
+        for level, (maps, theirs, valid) in enumerate(levels):
             refine: Callable[[Tensor], Tensor] = cbam_free
             if self.teacher_attention:
                 refine = self.teacher_attention[level]

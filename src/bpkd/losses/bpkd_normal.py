@@ -9,11 +9,12 @@ from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bpkd.boundary import edge_masks
 from bpkd.errors import UserError
-from bpkd.losses.common import Output, labelled_pixels, logit_maps
+from bpkd.losses.bases import LogitLoss
+from bpkd.losses.common import Output
 
 
 class Lines(NamedTuple):
@@ -114,7 +115,7 @@ def normal_kl(student: Tensor, teacher: Tensor, lines: Lines, temperature: float
     return temperature**2 * (weights * divergence).sum() / weights.sum().clamp(min=1e-12)
 
 
-class BPKDNormal(nn.Module):
+class BPKDNormal(LogitLoss):
     """:func:`normal_kl` across the outlines of the labels: the term ``normal``.
 
     Args:
@@ -133,7 +134,7 @@ class BPKDNormal(nn.Module):
         temperature: float = 1.0,
         ignore_index: int = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(temperature, ignore_index)
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise UserError(f"BPKDNormal: kernel_size is an odd number, got {kernel_size}")
         if reach < 1 or temperature <= 0:
@@ -141,14 +142,12 @@ class BPKDNormal(nn.Module):
                 f"BPKDNormal: reach is at least 1 and temperature above 0, got {reach} and "
                 f"{temperature}"
             )
-        self.kernel_size, self.reach, self.temperature = kernel_size, reach, temperature
-        self.ignore_index = ignore_index
+        self.kernel_size, self.reach = kernel_size, reach
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``normal``."""
-        logits, target = logit_maps(student, teacher)
+        logits, target, valid = self.maps(student, teacher, labels)
         size = (logits.shape[-2], logits.shape[-1])
         masks = edge_masks(labels, logits.shape[1], self.kernel_size, size, self.ignore_index)
-        valid = labelled_pixels(labels, logits, self.ignore_index)
         lines = lines_across(labels, masks, self.reach, valid)
         return {"normal": normal_kl(logits, target, lines, self.temperature)}

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import torch.distributed as dist
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bpkd.errors import UserError
-from bpkd.losses.common import labelled_pixels
-from bpkd.losses.features import average_pool, feature_maps, gathered
+from bpkd.losses.bases import FeatureLoss
+from bpkd.losses.features import average_pool, gathered
 from bpkd.losses.related import related_kl
 from bpkd.networks.base import SegOutput
 
@@ -65,7 +65,7 @@ def cirkd_mini_batch(
     return related_kl(left, right, weights.flatten(), pixels, known)
 
 
-class CIRKDMiniBatch(nn.Module):
+class CIRKDMiniBatch(FeatureLoss):
     """:func:`cirkd_mini_batch` on feature maps, which may differ in channels.
 
     Args:
@@ -87,12 +87,10 @@ class CIRKDMiniBatch(nn.Module):
         feature: str = "head",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(feature, ignore_index)
         self.temperature = temperature
         self.pool = pool
         self.across_processes = across_processes
-        self.feature = feature
-        self.ignore_index = ignore_index
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``mini_batch``.
@@ -100,8 +98,7 @@ class CIRKDMiniBatch(nn.Module):
         Raises:
             UserError: there is only one image.
         """
-        maps, target = feature_maps(student, teacher, self.feature)
-        valid = labelled_pixels(labels, maps, self.ignore_index)
+        maps, target, valid = self.maps(student, teacher, labels)
         target, _ = average_pool(target, self.pool, valid)
         maps, valid = average_pool(maps, self.pool, valid)
         n, first = len(maps), 0

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
+from bpkd.losses.bases import FeatureLoss
 from bpkd.losses.cirkd_memory import cirkd_memory
-from bpkd.losses.common import labelled_pixels
 from bpkd.losses.divergence import kl_divergence
-from bpkd.losses.features import average_pool, feature_maps, gathered, zeroed
+from bpkd.losses.features import average_pool, gathered, zeroed
 from bpkd.losses.graph import GraphModule
 from bpkd.networks.base import SegOutput
 
@@ -52,7 +52,7 @@ def cirkd_channel(student: Tensor, teacher: Tensor, temperature: float = 0.1) ->
     return divergence.sum() / (n * n * channels)
 
 
-class CIRKDChannel(nn.Module):
+class CIRKDChannel(FeatureLoss):
     """Channels as vectors over space: within a batch, against stored ones, and one by one.
 
     Features are averaged over blocks; the student's pass a head (1x1 convolution, batch norm, ReLU,
@@ -101,7 +101,7 @@ class CIRKDChannel(nn.Module):
         ignore_index: int | None = 255,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(feature, ignore_index)
         self.graph = GraphModule(student_channels) if graph else nn.Identity()
         self.head = nn.Sequential(
             nn.Conv2d(student_channels, teacher_channels, kernel_size=1, bias=False),
@@ -111,7 +111,7 @@ class CIRKDChannel(nn.Module):
         )
         self.stored_per_call, self.contrast, self.pool = stored_per_call, contrast, pool
         self.contrast_temperature, self.temperature = contrast_temperature, temperature
-        self.feature, self.ignore_index, self.seed = feature, ignore_index, seed
+        self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
         # Its second size is known at the first call, or from a checkpoint.
         self.register_buffer("queue", torch.empty(slots, 0))
@@ -120,8 +120,7 @@ class CIRKDChannel(nn.Module):
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms in ``weights``."""
-        maps, target = feature_maps(student, teacher, self.feature)
-        valid = labelled_pixels(labels, maps, self.ignore_index)
+        maps, target, valid = self.maps(student, teacher, labels)
         target, _ = average_pool(target, self.pool, valid)
         maps, valid = average_pool(maps, self.pool, valid)
         maps, target = self.head(self.graph(zeroed(maps, valid))), zeroed(target, valid)

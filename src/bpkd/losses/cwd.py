@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bpkd.losses.common import Output, labelled_pixels, logit_maps
+from bpkd.losses.bases import FeatureLoss, LogitLoss, level_maps
+from bpkd.losses.common import Output
 from bpkd.losses.divergence import kl_divergence
-from bpkd.losses.features import channel_adapter, counted, each_level, feature_maps
+from bpkd.losses.features import channel_adapter, each_level
 from bpkd.networks.base import SegOutput
 
 # Far below any logit, yet finite: its softmax is 0 and differences of it are not nan.
@@ -51,7 +52,7 @@ def cwd(
     return temperature**2 / (n * channels) * divergence.sum()
 
 
-class CWD(nn.Module):
+class CWD(LogitLoss):
     """:func:`cwd` on the networks' logits.
 
     Args:
@@ -60,21 +61,17 @@ class CWD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"cwd": 3.0}
-    task: ClassVar[str] = "semantic"
 
     def __init__(self, temperature: float = 4.0, ignore_index: int | None = 255) -> None:
-        super().__init__()
-        self.temperature = temperature
-        self.ignore_index = ignore_index
+        super().__init__(temperature, ignore_index)
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``cwd``."""
-        logits, target = logit_maps(student, teacher)
-        valid = labelled_pixels(labels, logits, self.ignore_index)
+        logits, target, valid = self.maps(student, teacher, labels)
         return {"cwd": cwd(logits, target, self.temperature, valid)}
 
 
-class CWDFeatures(nn.Module):
+class CWDFeatures(FeatureLoss):
     """:func:`cwd` on feature maps, with a learnt 1x1 convolution where their channels differ.
 
     CIRKD's code divides by the student's channels and not by the teacher's, which are compared:
@@ -98,16 +95,13 @@ class CWDFeatures(nn.Module):
         feature: str = "head",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(feature, ignore_index)
         self.adapter = channel_adapter(student_channels, teacher_channels)
         self.temperature = temperature
-        self.feature = feature
-        self.ignore_index = ignore_index
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``cwd_features``."""
-        maps, target = feature_maps(student, teacher, self.feature)
-        valid = labelled_pixels(labels, maps, self.ignore_index)
+        maps, target, valid = self.maps(student, teacher, labels)
         return {"cwd_features": cwd(self.adapter(maps), target, self.temperature, valid)}
 
 
@@ -143,9 +137,9 @@ class CWDLevels(nn.Module):
 
     def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
         """Outputs of both networks and what the images show -> the term ``cwd_levels``."""
-        terms = []
-        for name, adapter in zip(self.features, self.adapters, strict=True):
-            maps, theirs = feature_maps(student, teacher, name)
-            valid = counted(target, maps, self.ignore_index)
-            terms.append(cwd(adapter(maps), theirs, self.temperature, valid))
+        levels = level_maps(student, teacher, target, self.features, self.ignore_index)
+        terms = [
+            cwd(adapter(maps), theirs, self.temperature, valid)
+            for adapter, (maps, theirs, valid) in zip(self.adapters, levels, strict=True)
+        ]
         return {"cwd_levels": torch.stack(terms).sum()}

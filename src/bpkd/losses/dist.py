@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from bpkd.losses.bases import LogitLoss
 from bpkd.losses.common import Output, logit_maps
 from bpkd.losses.features import nearest_labels
 
@@ -63,7 +64,7 @@ def dist(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> tuple[Te
     return temperature**2 * inter, temperature**2 * pearson_distance(q.T, p.T).mean()
 
 
-class DIST(nn.Module):
+class DIST(LogitLoss):
     """:func:`dist` on the networks' logits, at the pixels with a label.
 
     Args:
@@ -72,12 +73,6 @@ class DIST(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"inter": 1.0, "intra": 1.0}
-    task: ClassVar[str] = "semantic"
-
-    def __init__(self, temperature: float = 1.0, ignore_index: int | None = 255) -> None:
-        super().__init__()
-        self.temperature = temperature
-        self.ignore_index = ignore_index
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms ``inter`` and ``intra``."""

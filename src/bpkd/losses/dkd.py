@@ -10,8 +10,9 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from bpkd.losses.bases import LogitLoss
 from bpkd.losses.common import Output, logit_maps
 from bpkd.losses.features import nearest_labels
 
@@ -56,7 +57,7 @@ def _decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return F.log_softmax(binary, dim=1), F.log_softmax(rest, dim=1)
 
 
-class DKD(nn.Module):
+class DKD(LogitLoss):
     """:func:`dkd` on the networks' logits, at the pixels with a label.
 
     The weights are the paper's α and β for most pairs of networks on CIFAR-100; it has none for
@@ -68,12 +69,9 @@ class DKD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"target": 1.0, "others": 8.0}
-    task: ClassVar[str] = "semantic"
 
     def __init__(self, temperature: float = 4.0, ignore_index: int = 255) -> None:
-        super().__init__()
-        self.temperature = temperature
-        self.ignore_index = ignore_index
+        super().__init__(temperature, ignore_index)
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms ``target`` and ``others``."""

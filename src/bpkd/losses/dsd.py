@@ -12,10 +12,11 @@ from itertools import combinations
 from typing import ClassVar
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bpkd.losses.at import attention
-from bpkd.losses.common import Output, as_output, full_precision, labelled_pixels, logit_maps
+from bpkd.losses.bases import LogitLoss
+from bpkd.losses.common import Output, as_output, full_precision
 from bpkd.losses.features import average_pool, feature_maps
 from bpkd.networks.base import resize
 
@@ -91,7 +92,7 @@ def csd(
     return F.mse_loss(similarities(student), similarities(teacher.detach()))
 
 
-class DSD(nn.Module):
+class DSD(LogitLoss):
     """Both terms, ``psd`` on [auxiliary logits, features, logits] and ``csd`` on logits.
 
     Where one of the networks has no auxiliary logits, ``psd`` is left out with a warning.
@@ -103,22 +104,18 @@ class DSD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"psd": 1000.0, "csd": 10.0}
-    task: ClassVar[str] = "semantic"
     needs_auxiliary = True
 
     def __init__(
         self, temperature: float = 4.0, feature: str = "head", ignore_index: int | None = 255
     ) -> None:
-        super().__init__()
-        self.temperature = temperature
+        super().__init__(temperature, ignore_index)
         self.feature = feature
-        self.ignore_index = ignore_index
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the terms ``psd`` and ``csd``."""
         student, teacher = as_output(student), as_output(teacher)
-        logits, target = logit_maps(student, teacher)
-        valid = labelled_pixels(labels, logits, self.ignore_index)
+        logits, target, valid = self.maps(student, teacher, labels)
         terms = {"csd": csd(logits, target, self.temperature, valid)}
         if student.auxiliary is None or teacher.auxiliary is None:
             who = "student" if student.auxiliary is None else "teacher"

@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from bpkd.losses.common import labelled_pixels
-from bpkd.losses.features import feature_maps
+from bpkd.losses.bases import FeatureLoss
 from bpkd.networks.base import SegOutput
 
 
@@ -37,7 +36,7 @@ def fitnet(student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Ten
     return (squares * valid).sum() / (valid.sum().clamp(min=1) * student.shape[1])
 
 
-class FitNet(nn.Module):
+class FitNet(FeatureLoss):
     """:func:`fitnet` on feature maps, with its regressor, a 1x1 convolution without bias.
 
     The regressor is there for equal channel counts as well: so a student that equals its teacher
@@ -59,13 +58,10 @@ class FitNet(nn.Module):
         feature: str = "head",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(feature, ignore_index)
         self.regressor = nn.Conv2d(student_channels, teacher_channels, kernel_size=1, bias=False)
-        self.feature = feature
-        self.ignore_index = ignore_index
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``fitnet``."""
-        maps, target = feature_maps(student, teacher, self.feature)
-        valid = labelled_pixels(labels, maps, self.ignore_index)
+        maps, target, valid = self.maps(student, teacher, labels)
         return {"fitnet": fitnet(self.regressor(maps), target, valid)}

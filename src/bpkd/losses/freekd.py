@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpkd.losses.features import counted, each_level, feature_maps, zeroed
+from bpkd.losses.bases import level_maps
+from bpkd.losses.features import each_level, zeroed
 from bpkd.losses.haar import haar, inverse_haar
 from bpkd.losses.maskd import mask_dice, receptive_masks
 from bpkd.losses.tokens import LearnedOnPyramid
@@ -121,10 +122,9 @@ class FreeKD(LearnedOnPyramid):
     def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
         """Outputs of both networks and what the images show -> ``freekd`` and ``squares``."""
         details, squares = [], []
-        for level, name in enumerate(self.features):
-            maps, theirs = feature_maps(student, teacher, name)
-            valid = counted(target, maps, self.ignore_index)
-            maps, theirs = zeroed(self.adapters[level](maps), valid), zeroed(theirs, valid)
-            details.append(freekd(maps, theirs, self.tokens[level]))
-            squares.append(F.mse_loss(maps, theirs))
+        levels = level_maps(student, teacher, target, self.features, self.ignore_index)
+        for level, (maps, target_maps, valid) in enumerate(levels):
+            ours, theirs = zeroed(self.adapters[level](maps), valid), zeroed(target_maps, valid)
+            details.append(freekd(ours, theirs, self.tokens[level]))
+            squares.append(F.mse_loss(ours, theirs))
         return {"freekd": torch.stack(details).sum(), "squares": torch.stack(squares).sum()}

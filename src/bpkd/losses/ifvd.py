@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bpkd.losses.features import feature_maps, nearest_labels
+from bpkd.losses.bases import FeatureLoss
+from bpkd.losses.features import nearest_labels
 from bpkd.networks.base import SegOutput
 
 
@@ -77,7 +78,7 @@ def ifvd(
     return F.mse_loss(ours, class_cosines(teacher.detach(), labels, num_classes, ignore_index))
 
 
-class IFVD(nn.Module):
+class IFVD(FeatureLoss):
     """:func:`ifvd` on feature maps, which may differ in channels.
 
     Args:
@@ -91,13 +92,11 @@ class IFVD(nn.Module):
     task: ClassVar[str] = "semantic"
 
     def __init__(self, feature: str = "head", ignore_index: int = 255) -> None:
-        super().__init__()
-        self.feature = feature
-        self.ignore_index = ignore_index
+        super().__init__(feature, ignore_index)
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``ifvd``."""
-        maps, target = feature_maps(student, teacher, self.feature)
+        maps, target, _ = self.maps(student, teacher, labels)
         small = nearest_labels(labels, maps.shape[-2:])
         num_classes = student.logits.shape[1]
         return {"ifvd": ifvd(maps, target, small, num_classes, self.ignore_index)}

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bpkd.losses.common import Output, labelled_pixels, logit_maps
+from bpkd.losses.bases import LogitLoss
+from bpkd.losses.common import Output
 
 Reduction = Literal["pixels", "elements", "images", "skds"]
 
@@ -73,7 +74,7 @@ def kd(
     return temperature**2 * total / (n if reduction == "images" else h * w)
 
 
-class KD(nn.Module):
+class KD(LogitLoss):
     """:func:`kd` on the networks' logits.
 
     Args:
@@ -83,7 +84,6 @@ class KD(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"kd": 1.0}
-    task: ClassVar[str] = "semantic"
 
     def __init__(
         self,
@@ -91,13 +91,10 @@ class KD(nn.Module):
         reduction: Reduction = "pixels",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
-        self.temperature = temperature
+        super().__init__(temperature, ignore_index)
         self.reduction: Reduction = reduction
-        self.ignore_index = ignore_index
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``kd``."""
-        logits, target = logit_maps(student, teacher)
-        valid = labelled_pixels(labels, logits, self.ignore_index)
+        logits, target, valid = self.maps(student, teacher, labels)
         return {"kd": kd(logits, target, self.temperature, self.reduction, valid)}

@@ -10,9 +10,10 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bpkd.errors import UserError
+from bpkd.losses.bases import LogitLoss
 from bpkd.losses.common import Output, as_output, full_precision
 from bpkd.losses.cwd import cwd
 
@@ -88,7 +89,7 @@ def kt(
     )
 
 
-class KT(nn.Module):
+class KT(LogitLoss):
     """:func:`kt` on the networks' logits.
 
     The student is not tailored in the term ``whole``, so a student that equals its teacher is not
@@ -102,7 +103,6 @@ class KT(nn.Module):
     """
 
     weights: ClassVar[dict[str, float]] = {"whole": 1.0, "inside": 1.0, "outside": 1.0}
-    task: ClassVar[str] = "semantic"
 
     def __init__(
         self,
@@ -110,10 +110,8 @@ class KT(nn.Module):
         void: Literal["off_class", "left_out"] = "off_class",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
-        self.temperature = temperature
+        super().__init__(temperature, ignore_index)
         self.void = void
-        self.ignore_index = ignore_index
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> ``whole``, ``inside``, ``outside``."""

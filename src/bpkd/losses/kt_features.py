@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpkd.losses.common import labelled_pixels
+from bpkd.losses.bases import FeatureLoss
 from bpkd.losses.cwd import cwd
-from bpkd.losses.features import feature_maps, zeroed
+from bpkd.losses.features import zeroed
 from bpkd.networks.base import SegOutput
 
 
@@ -83,7 +83,7 @@ def tail(channels: int) -> nn.Sequential:
     )
 
 
-class KTFeatures(nn.Module):
+class KTFeatures(FeatureLoss):
     """Feature tailoring: :func:`mixed` channels through a tail, CWD, and :func:`row_triplet`.
 
     First the student's channels are mixed for the teacher's, later the teacher's for the student's.
@@ -110,20 +110,17 @@ class KTFeatures(nn.Module):
         feature: str = "head",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(feature, ignore_index)
         self.early, self.late = tail(teacher_channels), tail(student_channels)
         self.anchor = nn.Conv2d(student_channels, teacher_channels, kernel_size=1, bias=False)
         self.requires_grad_(False)
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
         self.early_iters = early_iters
         self.temperature = temperature
-        self.feature = feature
-        self.ignore_index = ignore_index
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> ``features`` and ``triplet``."""
-        maps, target = feature_maps(student, teacher, self.feature)
-        valid = labelled_pixels(labels, maps, self.ignore_index)
+        maps, target, valid = self.maps(student, teacher, labels)
         maps, target = zeroed(maps, valid), zeroed(target, valid)
         early = int(self.calls) < self.early_iters
         if self.training:

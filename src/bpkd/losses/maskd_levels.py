@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from bpkd.losses.features import counted, each_level, feature_maps, zeroed
+from bpkd.losses.bases import level_maps
+from bpkd.losses.features import each_level, zeroed
 from bpkd.losses.maskd import mask_dice, receptive_masks
 from bpkd.losses.tokens import LearnedOnPyramid
 
@@ -128,13 +129,12 @@ class MasKDLevels(LearnedOnPyramid):
         terms, warm = [], self.weighted and int(self.calls) >= self.warmup
         if self.training:
             self.calls += 1
-        for level, name in enumerate(self.features):
-            maps, theirs = feature_maps(student, teacher, name)
-            valid = counted(target, maps, self.ignore_index)
-            maps, theirs = self.adapters[level](maps), zeroed(theirs, valid)
+        levels = level_maps(student, teacher, target, self.features, self.ignore_index)
+        for level, (maps, target_maps, valid) in enumerate(levels):
+            ours, theirs = self.adapters[level](maps), zeroed(target_maps, valid)
             masks = receptive_masks(theirs, self.tokens[level])
             if warm:
-                masks = masks * receptive_masks(maps.detach(), self.tokens[level])
+                masks = masks * receptive_masks(ours.detach(), self.tokens[level])
             weights = self.weighting[level](theirs) if self.weighted else None
-            terms.append(maskd_level(maps, theirs, zeroed(masks, valid), weights))
+            terms.append(maskd_level(ours, theirs, zeroed(masks, valid), weights))
         return {"maskd_levels": torch.stack(terms).sum()}

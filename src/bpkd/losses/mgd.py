@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bpkd.errors import UserError
-from bpkd.losses.features import counted, feature_maps
+from bpkd.losses.bases import FeatureLoss
 
 
 def mgd(generated: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -35,7 +35,7 @@ def mgd(generated: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tens
     return squares.sum() / len(generated)
 
 
-class MGD(nn.Module):
+class MGD(FeatureLoss):
     """:func:`mgd`, with the generator: two 3x3 convolutions with a ReLU between.
 
     Random pixels of the student's features are set to 0 first (by torch's global generator), all
@@ -63,7 +63,7 @@ class MGD(nn.Module):
         feature: str = "head",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(feature, ignore_index)
         if not 0 <= masked <= 1:
             raise UserError(f"MGD: masked is a share in [0, 1], got {masked}")
         self.adapter: nn.Module = nn.Identity()
@@ -76,13 +76,10 @@ class MGD(nn.Module):
         )
         self.masked = masked
         self.holes = holes
-        self.feature = feature
-        self.ignore_index = ignore_index
 
     def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
         """Outputs of both networks and what the images show -> the term ``mgd``."""
-        maps, theirs = feature_maps(student, teacher, self.feature)
-        valid = counted(target, maps, self.ignore_index)
+        maps, theirs, valid = self.maps(student, teacher, target)
         (n, channels), (h, w) = theirs.shape[:2], maps.shape[-2:]
         size = (n, 1, h, w) if self.holes == "pixels" else (n, channels, 1, 1)
         kept = torch.rand(size, device=maps.device) >= self.masked

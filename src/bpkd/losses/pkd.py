@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bpkd.losses.features import channel_adapter, counted, each_level, feature_maps
+from bpkd.losses.bases import level_maps
+from bpkd.losses.features import channel_adapter, each_level
 
 # Below any deviation that is more than rounding; the square root has a gradient there.
 _TINY = 1e-30
@@ -80,9 +81,10 @@ class PKD(nn.Module):
 
     def forward(self, student: Any, teacher: Any, target: Any) -> dict[str, Tensor]:
         """Outputs of both networks and what the images show -> the term ``pkd``."""
-        terms = []
-        for name, adapter in zip(self.features, self.adapters, strict=True):
-            maps, theirs = feature_maps(student, teacher, name, self.resized)
-            valid = counted(target, maps, self.ignore_index)
-            terms.append(pkd(adapter(maps), theirs, valid))
+        given = self.features, self.ignore_index, self.resized
+        levels = level_maps(student, teacher, target, *given)
+        terms = [
+            pkd(adapter(maps), theirs, valid)
+            for adapter, (maps, theirs, valid) in zip(self.adapters, levels, strict=True)
+        ]
         return {"pkd": torch.stack(terms).sum()}

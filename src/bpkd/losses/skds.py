@@ -10,10 +10,9 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bpkd.losses.common import labelled_pixels
-from bpkd.losses.features import feature_maps
+from bpkd.losses.bases import FeatureLoss
 from bpkd.losses.kd import KD
 from bpkd.networks.base import SegOutput
 
@@ -71,7 +70,7 @@ def _places(
     return F.normalize(pooled, dim=1)
 
 
-class PairWise(nn.Module):
+class PairWise(FeatureLoss):
     """:func:`pair_wise` on feature maps, which may differ in channels.
 
     Args:
@@ -92,16 +91,13 @@ class PairWise(nn.Module):
         feature: str = "head",
         ignore_index: int | None = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(feature, ignore_index)
         self.variant = variant
         self.scale = scale
-        self.feature = feature
-        self.ignore_index = ignore_index
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``pair_wise``."""
-        maps, target = feature_maps(student, teacher, self.feature)
-        valid = labelled_pixels(labels, maps, self.ignore_index)
+        maps, target, valid = self.maps(student, teacher, labels)
         window, authors = (2, 2), self.variant == "skds"
         if authors:
             h, w = maps.shape[-2:]
