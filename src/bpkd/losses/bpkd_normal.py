@@ -126,6 +126,7 @@ class BPKDNormal(LogitLoss):
     """
 
     weights: ClassVar[dict[str, float]] = {"normal": 1.0}
+    ignore_index: int
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpkd.losses.bases import FeatureLoss
-from bpkd.losses.features import nearest_labels
+from bpkd.losses.features import feature_maps, nearest_labels
 from bpkd.networks.base import SegOutput
 
 
@@ -90,13 +90,14 @@ class IFVD(FeatureLoss):
 
     weights: ClassVar[dict[str, float]] = {"ifvd": 200.0}
     task: ClassVar[str] = "semantic"
+    ignore_index: int
 
     def __init__(self, feature: str = "head", ignore_index: int = 255) -> None:
         super().__init__(feature, ignore_index)
 
     def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
         """Outputs of both networks and labels (N, H, W) -> the term ``ifvd``."""
-        maps, target, _ = self.maps(student, teacher, labels)
+        maps, target = feature_maps(student, teacher, self.feature)
         small = nearest_labels(labels, maps.shape[-2:])
         num_classes = student.logits.shape[1]
         return {"ifvd": ifvd(maps, target, small, num_classes, self.ignore_index)}

@@ -50,12 +50,12 @@ def build_loop(recipe: Recipe, folder: RunFolder, parts: Parts, progress: bool) 
     run = _recorder(recipe, folder, parts)
     trainer = build_trainer(recipe, run, parts.val is not None, progress)
     trainer.callbacks.append(Preparation(recipe, parts, run, progress))  # type: ignore[attr-defined]
+    if trainer.is_global_zero:
+        say_batches(recipe, folder.place, parts, trainer.world_size, progress)
+    val_batches = validation_batches(recipe, parts, trainer)
     steps, start = (n * recipe.accumulate for n in (recipe.max_iters, folder.start))
     seed = recipe.draws_seed
     batches = training_batches(recipe, parts, parts.drawn, trainer, seed, steps, start)
-    val_batches = validation_batches(recipe, parts, trainer)
-    if trainer.is_global_zero:
-        say_batches(recipe, folder.place, parts, trainer.world_size, progress)
     open_cache(recipe, parts, trainer, progress)
     if recipe.compile:
         networks = [parts.distiller.student, parts.distiller.teacher]

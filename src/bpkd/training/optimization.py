@@ -48,6 +48,8 @@ def optimization(recipe: Recipe) -> Callable[[nn.Module, nn.Module], dict[str, A
     The backbone learns at the recipe's rate, everything else at ``head_lr`` times that.
     """
     lr = float(recipe.optimizer.arguments.get("lr", 1e-3))
+    rates = (lr, lr * recipe.head_lr)
+    factors = [decay(recipe.schedule, recipe.max_iters, rate) for rate in rates]
 
     def configure(student: nn.Module, losses: nn.Module) -> dict[str, Any]:
         trunk = getattr(student, "backbone", None)
@@ -55,14 +57,13 @@ def optimization(recipe: Recipe) -> Callable[[nn.Module, nn.Module], dict[str, A
         known = {id(parameter) for parameter in slow}
         others = [p for p in (*student.parameters(), *losses.parameters()) if p.requires_grad]
         rest = [p for p in others if id(p) not in known]
-        groups = [
-            {"params": parameters, "lr": rate}
-            for parameters, rate in ((slow, lr), (rest, lr * recipe.head_lr))
+        parts = [
+            ({"params": parameters, "lr": rate}, factor)
+            for parameters, rate, factor in zip((slow, rest), rates, factors, strict=True)
             if parameters
         ]
-        optimizer = recipe.optimizer.built("optimizer", groups)
-        factors = [decay(recipe.schedule, recipe.max_iters, float(g["lr"])) for g in groups]  # type: ignore[arg-type]
-        scheduler = LambdaLR(optimizer, factors)
+        optimizer = recipe.optimizer.built("optimizer", [group for group, _ in parts])
+        scheduler = LambdaLR(optimizer, [factor for _, factor in parts])
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -20,8 +20,8 @@ from bpkd.support.memory import check_room, enough_memory, out_of_memory
 from bpkd.support.messages import one_line
 from bpkd.support.tensors import write_student_of, write_tensors
 from bpkd.training.building import Parts, build
+from bpkd.training.class_maps import build_measured
 from bpkd.training.class_weights import write_class_weights
-from bpkd.training.fitting import build_measured
 from bpkd.training.loggers import check_loggers, end_loggers
 from bpkd.training.loop import Loop, build_loop
 from bpkd.training.scrutiny import scrutinise

@@ -14,7 +14,7 @@ from bpkd.recipe.schema import Recipe
 from bpkd.recipe.sections import Teacher
 from bpkd.runs.loading import load
 from bpkd.support.formats import endings, is_network_file
-from bpkd.training.fitting import build_fitted
+from bpkd.training.class_maps import build_fitted
 
 
 def build_teacher(recipe: Recipe, classes: list[str]) -> nn.Module | None:

@@ -20,7 +20,7 @@ from bpkd.recipe.sections import Teacher
 from bpkd.support.seeds import seeded
 from bpkd.support.tensors import write_tensors
 from bpkd.training import scrutiny
-from bpkd.training.fitting import build_fitted
+from bpkd.training.class_maps import build_fitted
 from bpkd.training.teachers import build_teacher
 from tests.runs import run
 

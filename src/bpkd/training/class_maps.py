@@ -1,4 +1,4 @@
-"""A network for a data set: what it says of its own classes is held against the data set's."""
+"""Class maps: what a network says of its own classes, held against the data set's."""
 
 from __future__ import annotations
 
