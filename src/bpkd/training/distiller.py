@@ -153,13 +153,16 @@ class Distiller(lightning.LightningModule):
             self.refuse(terms, images, teacher)
         self.log_dict({"loss": total.detach()}, prog_bar=True)
         self.shown = {f"loss/{name}": value.detach() for name, value in terms.items()}
-        number = self.global_step + 1
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if self.log_pulls and (number == 1 or number % every == 0):
+        if self.log_pulls and self._is_logged():
             found = pulls(own_loss, weighted, student)
             self.shown |= {f"pull/{name}": value for name, value in found.items()}
         self.log_dict(self.shown)
         return total
+
+    def _is_logged(self) -> bool:
+        """Whether this iteration becomes a row of ``training.csv``."""
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return self.global_step == 0 or (self.global_step + 1) % every == 0
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """A step by gradients that are not finite is not made."""
