@@ -5,8 +5,8 @@
 
 In the page ``<!-- means STUDY REGIME -->``, ``<!-- gains STUDY REGIME -->`` and
 ``<!-- trials STUDY all -->`` begin a table, ``<!-- end -->`` ends it. The CSVs of the first two are
-written by ``python -m benchmarks.evidence table STUDY``; ``python -m benchmarks.results_page --trials
-STUDY FOLDER ...`` gathers what ``bpkd tune`` left in its folders.
+written by ``python -m benchmarks.evidence table STUDY``; ``--trials STUDY FOLDER ...`` here gathers
+what ``bpkd tune`` left in its folders.
 """
 
 from __future__ import annotations
