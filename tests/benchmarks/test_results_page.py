@@ -51,6 +51,27 @@ def test_the_page_is_made_anew_and_says_what_lacks(tmp_path: Path) -> None:
     assert results_page.page(made, tmp_path) == made
 
 
+def test_trials_are_gathered_from_what_tune_left(tmp_path: Path) -> None:
+    for method, values in {"kd": ("0.2", "0.3"), "cwd": ("0.4",)}.items():
+        (tmp_path / method).mkdir()
+        with (tmp_path / method / "trials.csv").open("w", newline="") as stream:
+            scores = ["mIoU", "trimap_mIoU@1", "trimap_mIoU@3", "boundary_mIoU"]
+            writer = csv.DictWriter(stream, ["trial", f"losses.{method}.weight", *scores])
+            writer.writeheader()
+            for number, value in enumerate(values):
+                weight = {f"losses.{method}.weight": "2.345" if number else ""}
+                row = {"trial": number, **weight} | dict.fromkeys(scores, value)
+                writer.writerow(row)
+    file = results_page.gather_trials("study", [tmp_path], tmp_path)
+    text = results_page.page("<!-- trials study all -->\n<!-- end -->", tmp_path)
+    assert file.name == "study_trials.csv"
+    assert "| cwd | as the recipe has it | 40.0 | 40.0 | **40.0** | 40.0 |" in text
+    assert "| kd | as the recipe has it | 20.0 | 20.0 | 20.0 | 20.0 |" in text
+    assert "| kd | weight 2.35 | 30.0 | 30.0 | **30.0** | 30.0 |" in text
+    with pytest.raises(UserError, match="what bpkd tune wrote"):
+        results_page.gather_trials("study", [tmp_path / "kd"], tmp_path)
+
+
 def test_docs_results_is_current() -> None:
     text = (results_page.DOCS / "results.md").read_text(encoding="utf-8")
     assert results_page.page(text) == text
