@@ -17,21 +17,14 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 
 from bpkd import UserError
+from bpkd.report.table import COLUMNS, spread
 from bpkd.support.files import replacing_csv
 
 DOCS = Path(__file__).parent.parent / "docs"
 #: The CSV's column and the page's heading.
-MEANS = {
-    "mIoU": "mIoU",
-    "mAcc": "mAcc",
-    "trimap_mIoU@1": "trimap 1 px",
-    "trimap_mIoU@3": "trimap 3 px",
-    "trimap_mIoU@5": "trimap 5 px",
-    "boundary_mIoU": "boundary IoU",
-}
+MEANS = {key: title for key, title in COLUMNS.items() if "IoU" in key or key == "mAcc"}
 GAINS = ("mIoU", "trimap 1 px", "trimap 3 px", "trimap 5 px", "boundary IoU")
 THIN = "trimap 3 px, thin classes"
 _TABLE = re.compile(r"(<!-- (means|gains|trials) (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -55,15 +48,9 @@ def means(rows: Rows, regime: str) -> str:
     here = [row for row in rows if row["regime"] == regime]
     for method in dict.fromkeys(row["method"] for row in here):
         of = [row for row in here if row["method"] == method]
-        cells = [_spread([100 * float(row[key]) for row in of]) for key in MEANS]
+        cells = [spread([100 * float(row[key]) for row in of]) for key in MEANS]
         lines.append(f"| {method} | {len(of)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _spread(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return f"{values[0]:.1f}"
-    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
 
 
 def gains(rows: Rows, regime: str) -> str:
