@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -131,6 +132,40 @@ def test_maps_below_the_discriminators_smallest_stop_the_first_step(recipe: Path
     with pytest.raises(UserError, match="64x64 pixels or more, got 2x2"):
         run(recipe, "student", f"teacher={teacher}", adversary)
     assert not (recipe.parent / "student").exists()
+
+
+class Counting(torch.nn.Module):
+    """A loss that keeps something beside tensors, as a discriminator keeps its optimizer."""
+
+    weights: ClassVar[dict[str, float]] = {"counted": 0.0}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.calls = state["calls"]
+
+    def forward(self, student: SegOutput, teacher: SegOutput, labels: Tensor) -> dict[str, Tensor]:
+        self.calls += 1
+        return {"counted": student.logits.sum() * 0}
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_what_a_loss_keeps_beside_tensors_goes_on(recipe: Path, validated: bool) -> None:
+    teacher = run(recipe, "teacher", "max_iters=1")
+    given = [f"teacher={teacher}", "losses={n: {use: tests.losses.test_in_training.Counting}}"]
+    given += ["checkpoint_every=2"] + ([] if validated else ["data.val=null"])
+    with killed(5):
+        run(recipe, "student", *given)
+    folder = run(recipe, "student", *given, resume=True)
+    saved = torch.load(folder / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 6
+    assert saved["state_dict"]["losses.n._extra_state"] == {"calls": 6}
+    assert (folder / "student.safetensors").is_file()
 
 
 LOSSES = """

@@ -50,7 +50,7 @@ def read_last(file: Path) -> dict[str, Any]:
         or isinstance(step, bool)
         or step < 0
         or not isinstance(state, dict)
-        or not all(isinstance(value, Tensor) for value in state.values())
+        or not all(isinstance(value, Tensor) for value in _of_tensors(state).values())
         or not all(isinstance(content.get(key), kind) for key, kind in kinds.items())
     ):
         raise UserError(f"{file}: no checkpoint of a run, or a damaged one{other_ways(file)}")
@@ -63,8 +63,17 @@ def check_fits(file: Path, module: nn.Module) -> None:
     Raises:
         UserError: says how the keys differ.
     """
-    if problem := key_mismatch(module.state_dict(), read_last(file)["state_dict"]):
+    wanted, found = (_of_tensors(s) for s in (module.state_dict(), read_last(file)["state_dict"]))
+    if problem := key_mismatch(wanted, found):
         raise UserError(f"{file}: a checkpoint of another network: {problem}{other_ways(file)}")
+
+
+def _of_tensors(state: dict[str, Any]) -> dict[str, Any]:
+    """A state dict without what modules keep beside tensors, as a discriminator its optimizer.
+
+    That is checked where it is loaded.
+    """
+    return {key: value for key, value in state.items() if not key.endswith("_extra_state")}
 
 
 def other_ways(file: Path) -> str:
